@@ -1,4 +1,98 @@
-"""The intermediate representation: types, operations, modules, text, verifier, evaluator, rewriting."""
+"""The intermediate representation: types, operations, modules, text and the reference evaluator."""
 
 if __name__ != "qcc.ir":
-    raise ImportError(f"import qcc.ir, not {__name__}: a second copy of its classes would not equal the first")
+    raise ImportError(f"this package is qcc.ir, not {__name__}: import it as `import qcc.ir`")
+
+from . import ops
+from .builder import Builder, c_identifier
+from .errors import (
+    ArtifactError,
+    CalibrationError,
+    EvaluationError,
+    FrontendError,
+    IrError,
+    ParseError,
+    PassError,
+    QccError,
+    TargetError,
+    ToolError,
+    UsageError,
+    VerifyError,
+    nearest,
+)
+from .evaluator import Observer, check_inputs, evaluate, evaluate_op, real, stored
+from .fixed_point import (
+    ROUNDINGS,
+    quantize_multiplier,
+    rescale,
+    rounding_divide_by_pot,
+    saturating_rounding_doubling_high_mul,
+)
+from .module import Module, Output
+from .op import (
+    ANY_STAGE,
+    REAL_STAGES,
+    Cost,
+    Op,
+    Operand,
+    Operands,
+    OptionalOperand,
+    Stage,
+    attribute_fields,
+    op_class_named,
+    operand_names,
+    register,
+    registered_ops,
+    replace_op,
+)
+from .parser import parse_module
+from .printer import Printer, Resources, print_module, print_op
+from .rewriting import Mismatch, Pattern, RewriteReport, Rewriter, drop_dead, retype, rewrite
+from .types import (
+    F16,
+    F32,
+    F64,
+    I1,
+    I4,
+    I8,
+    I16,
+    I32,
+    I64,
+    SCALAR_TYPES,
+    U4,
+    U8,
+    U16,
+    U32,
+    Array,
+    CalibratedType,
+    CodebookType,
+    ElementType,
+    QuantizedType,
+    ScalarType,
+    Shape,
+    TensorType,
+    UniformType,
+)
+from .value import Dense, Location, Value
+from .verifier import verify
+
+__all__ = [  # noqa: RUF022  # by topic
+    # types
+    "F16", "F32", "F64", "I1", "I4", "I8", "I16", "I32", "I64", "U4", "U8", "U16", "U32", "SCALAR_TYPES",
+    "Array", "CalibratedType", "CodebookType", "ElementType", "QuantizedType", "ScalarType", "Shape", "TensorType",
+    "UniformType",
+    # operations and modules
+    "ANY_STAGE", "REAL_STAGES", "Builder", "Cost", "Dense", "Location", "Module", "Op", "Operand", "Operands",
+    "OptionalOperand", "Output", "Stage", "Value", "attribute_fields", "c_identifier", "op_class_named",
+    "operand_names", "ops", "register", "registered_ops", "replace_op", "verify",
+    # text
+    "Printer", "Resources", "parse_module", "print_module", "print_op",
+    # meaning
+    "Observer", "ROUNDINGS", "check_inputs", "evaluate", "evaluate_op", "quantize_multiplier", "real", "rescale",
+    "rounding_divide_by_pot", "saturating_rounding_doubling_high_mul", "stored",
+    # rewriting
+    "Mismatch", "Pattern", "RewriteReport", "Rewriter", "drop_dead", "retype", "rewrite",
+    # errors
+    "ArtifactError", "CalibrationError", "EvaluationError", "FrontendError", "IrError", "ParseError", "PassError",
+    "QccError", "TargetError", "ToolError", "UsageError", "VerifyError", "nearest",
+]

@@ -1,0 +1,99 @@
+"""The reference evaluator: runs a module of any stage on NumPy. In the integer stage it defines the bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from .errors import EvaluationError, IrError
+from .module import Module
+from .op import Op
+from .printer import print_op
+from .types import Array, CodebookType, TensorType, UniformType
+from .value import Value
+
+Observer = Callable[[Value, Array], None]
+
+
+def evaluate(module: Module, inputs: Mapping[str, Array], observe: Observer | None = None) -> dict[str, Array]:
+    """Return the outputs of `module` by name.
+
+    Args:
+        inputs: one array for each input, of its shape; codes (storage type) for quantized inputs.
+        observe: called with each value and its data as soon as it is known, inputs and constants included.
+    """
+    values = check_inputs(module, inputs)
+    for value in module.inputs:
+        if observe is not None:
+            observe(value, values[value.name])
+    last_use = {v.name: index for index, op in enumerate(module.ops) for v in op.operands}
+    for index, op in enumerate(module.ops):
+        results = evaluate_op(op, [values[v.name] for v in op.operands])
+        for value, array in zip(op.results, results, strict=True):
+            values[value.name] = array
+            if observe is not None:
+                observe(value, array)
+        for operand in op.operands:
+            if last_use[operand.name] == index and operand.name not in module.output_names:
+                values.pop(operand.name, None)
+    return {o.name: values[o.value.name] for o in module.outputs}
+
+
+def check_inputs(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the inputs as arrays of their storage types; EvaluationError names what is missing or does not fit."""
+    names = [v.name for v in module.inputs]
+    unknown = sorted(set(inputs) - set(names))
+    missing = [n for n in names if n not in inputs]
+    if unknown or missing:
+        what = "unknown inputs: " + ", ".join(unknown) if unknown else "missing inputs: " + ", ".join(missing)
+        raise EvaluationError(what, help="the inputs are: " + ", ".join(names))
+    checked = {}
+    for value in module.inputs:
+        array = np.asarray(inputs[value.name])
+        if array.shape != value.type.shape:
+            raise EvaluationError(
+                f"input {value.name!r} has shape {list(array.shape)}, the model takes {list(value.type.shape)}"
+            )
+        dtype = value.type.element.storage.dtype
+        if array.dtype != dtype and (value.type.is_quantized or not np.can_cast(array.dtype, dtype, "same_kind")):
+            raise EvaluationError(f"input {value.name!r} has elements {array.dtype}, the model takes {dtype}")
+        checked[value.name] = array.astype(dtype, copy=False)
+    return checked
+
+
+def evaluate_op(op: Op, operands: list[Array]) -> tuple[Array, ...]:
+    """Return the results of one operation.
+
+    An operation on quantized values means real arithmetic: operands are dequantized and results quantized, unless the
+    operation works on codes or only moves elements of one type.
+    """
+    types = [v.type for v in op.operands]
+    quantized = any(t.is_quantized for t in (*types, *(v.type for v in op.results)))
+    same = len({t.element for t in (*types, *(v.type for v in op.results))}) == 1
+    direct = not quantized or op.boundary or op.reads_codes or (op.moves_data and same)
+    try:
+        if not direct:
+            operands = [real(t, a) for t, a in zip(types, operands, strict=True)]
+        results = op.evaluate(*operands)
+    except (ValueError, IndexError, FloatingPointError, IrError) as error:
+        raise EvaluationError(f"{op.name} failed: {error}", place=op.location.node, op=print_op(op)) from error
+    results = results if isinstance(results, tuple) else (results,)
+    if direct:
+        return tuple(
+            np.asarray(r).astype(v.type.element.storage.dtype, copy=False)
+            for v, r in zip(op.results, results, strict=True)
+        )
+    return tuple(stored(v.type, r) for v, r in zip(op.results, results, strict=True))
+
+
+def real(type: TensorType, array: Array) -> Array:
+    """Return the real values of a tensor: dequantized where it is quantized."""
+    return type.element.dequantize(array) if isinstance(type.element, UniformType | CodebookType) else array
+
+
+def stored(type: TensorType, array: Array) -> Array:
+    """Return a real tensor as it is stored in `type`: quantized where that is quantized."""
+    if isinstance(type.element, UniformType | CodebookType):
+        return type.element.quantize(array)
+    return np.asarray(array).astype(type.element.storage.dtype, copy=False)

@@ -1,0 +1,39 @@
+"""The operations, one class each; `qcc ops` lists them."""
+
+from .constant import Constant, Dequantize, Quantize, StorageCast
+from .convolution import Conv2d, ConvTranspose2d, SlidingWindow
+from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
+from .linear import Matmul
+from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, Split, Transpose
+from .normalization import BatchNorm, Prelu, Softmax, SoftmaxTable
+from .pool import AvgPool2d, MaxPool2d, Pool, SumPool2d
+from .reduction import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
+from .rescaling import Cast, Rescale, Table
+from .resize import Resize
+from .unary import (
+    Abs,
+    Elu,
+    Erf,
+    Exp,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Log,
+    Neg,
+    Reciprocal,
+    Sigmoid,
+    Silu,
+    Sqrt,
+    Tanh,
+    Unary,
+)
+
+__all__ = [
+    "Abs", "Add", "ArgMax", "AvgPool2d", "BatchNorm", "Binary", "Broadcast", "Cast", "Clamp", "Concat", "Constant",
+    "Conv2d", "ConvTranspose2d", "Dequantize", "Div", "Elu", "Erf", "Exp", "Gather", "Gelu", "HardSigmoid",
+    "HardSwish", "LeakyRelu", "Log", "Matmul", "MaxPool2d", "Maximum", "Minimum", "Movement", "Mul", "Neg", "Pad",
+    "Pool", "Pow", "Prelu", "Quantize", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum",
+    "Reduction", "Rescale", "Reshape", "Resize", "Sigmoid", "Silu", "Slice", "SlidingWindow", "Softmax",
+    "SoftmaxTable", "Split", "Sqrt", "StorageCast", "Sub", "SumPool2d", "Table", "Tanh", "Transpose", "Unary",
+]

@@ -1,0 +1,117 @@
+"""Constants, and the conversions between real, quantized and stored values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import IrError
+from ..op import ANY_STAGE, Cost, Op, Operand, register
+from ..types import SCALAR_TYPES, Array, CodebookType, TensorType, UniformType
+from ..value import Dense
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Constant(Op):
+    """Data known at compile time: `y = value` (codes, where the result type is quantized)."""
+
+    name = "constant"
+    stages = ANY_STAGE
+    boundary = True
+    value: Dense
+    #: How `pack-weights` orders the stored bytes; empty for row-major.
+    packing: str = ""
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The result's declared type if the data fits it, else the type of the data."""
+        array = self.value.array
+        if self.results:
+            declared = self.results[0].type
+            if declared.shape != array.shape or declared.element.storage.dtype != array.dtype:
+                raise IrError(f"data {array.dtype}{list(array.shape)} does not fit {declared}")
+            return (declared,)
+        for scalar in SCALAR_TYPES.values():
+            if scalar.dtype == array.dtype and scalar.bits != 4:
+                return (TensorType(array.shape, scalar),)
+        raise IrError(f"constants of {array.dtype} are not supported")
+
+    def evaluate(self) -> Array:  # type: ignore[override]  # a constant has no operands
+        """Return the data."""
+        return self.value.array
+
+    def cost(self) -> Cost:
+        """A constant costs nothing by itself."""
+        return Cost()
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Quantize(Op):
+    """Real to code: `y = clamp(RHE(x / scale) + zero_point)` (ONNX QuantizeLinear); the result type says how."""
+
+    name = "quantize"
+    stages = ANY_STAGE
+    boundary = True
+    x = Operand(0, "real values")
+    to: UniformType
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over the quantized type."""
+        if not self.x.type.is_float:
+            raise IrError(f"quantize takes real values, not {self.x.type}")
+        return (self.x.type.with_element(self.to),)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the codes."""
+        return self.to.quantize(x)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Dequantize(Op):
+    """Code to real: `y = f32(f32(x − zero_point) · scale)` (ONNX DequantizeLinear)."""
+
+    name = "dequantize"
+    stages = ANY_STAGE
+    boundary = True
+    x = Operand(0, "codes")
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over its expressed type."""
+        if not self.x.type.is_quantized:
+            raise IrError(f"dequantize takes quantized values, not {self.x.type}")
+        return (self.x.type.with_element(self.x.type.element.expressed),)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the real values, float32."""
+        element = self.x.type.element
+        if not isinstance(element, UniformType | CodebookType):
+            raise IrError("dequantize takes quantized values")
+        return element.dequantize(x)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class StorageCast(Op):
+    """The same bits under another type: quantized to its storage type or back (MLIR's `quant.scast`): `y = x`."""
+
+    name = "storage_cast"
+    stages = ANY_STAGE
+    boundary = True
+    moves_data = True
+    x = Operand(0, "codes")
+    to: UniformType | None = None
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The quantized type given, or the storage type of x."""
+        if self.to is None:
+            return (self.x.type.with_element(self.x.type.element.storage),)
+        if self.x.type.element.storage != self.to.storage:
+            raise IrError(f"{self.x.type} is not stored as {self.to.storage}")
+        return (self.x.type.with_element(self.to),)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the bits as they are."""
+        return np.asarray(x)

@@ -1,0 +1,108 @@
+"""Pooling over windows of an N×H×W×C tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import IrError
+from ..op import ANY_STAGE, REAL_STAGES, Stage, Operand, register
+from ..types import I32, Array, TensorType
+from .convolution import SlidingWindow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(SlidingWindow):
+    """Base of pools.
+
+    Attributes:
+        kernel: window height and width.
+    """
+
+    x = Operand(0, "N×H×W×C")
+    kernel: tuple[int, int]
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """N×H'×W'×C."""
+        x = self.x.type
+        height, width = self.window_shape(x, self.kernel)
+        return (TensorType((x.shape[0], height, width, x.shape[3]), x.element.expressed),)
+
+    def window_sum(self, x: Array) -> Array:
+        """Return the sum of each window; padding counts as 0."""
+        size = self.window_shape(self.x.type, self.kernel)
+        total = np.zeros((x.shape[0], *size, x.shape[3]), x.dtype)
+        for _, _, view in self.taps(self.pad(x, 0), self.kernel, size):
+            total += view
+        return total
+
+    def valid_counts(self) -> Array:
+        """Return how many taps of each window lie inside the image, H'×W'×1, int64."""
+        ones = np.ones((1, *self.x.type.shape[1:3], 1), np.int64)
+        size = self.window_shape(self.x.type, self.kernel)
+        views = self.taps(self.pad(ones, 0), self.kernel, size)
+        return np.asarray(sum(view for _, _, view in views))[0]
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class MaxPool2d(Pool):
+    """Largest element of each window; padding never wins: `y[n,i,j,c] = max x[n, i·s+ky·d−p, j·s+kx·d−p, c]`."""
+
+    name = "max_pool2d"
+    stages = ANY_STAGE
+    shares_parameters = True
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the maxima."""
+        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        size = self.window_shape(self.x.type, self.kernel)
+        views = [view for _, _, view in self.taps(self.pad(x, lowest), self.kernel, size)]
+        result = views[0].copy()
+        for view in views[1:]:
+            np.maximum(result, view, out=result)
+        return result
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class AvgPool2d(Pool):
+    """Mean of each window: `y = Σ x / n`, n the taps inside the image, or all taps with `count_include_pad`."""
+
+    name = "avg_pool2d"
+    stages = REAL_STAGES
+    fusable_clamp = True
+    count_include_pad: bool = False
+    clamp: tuple[float, float] | None = None
+
+    def divisors(self) -> Array:
+        """Return n for each output, H'×W'×1, int64."""
+        counts = self.valid_counts()
+        return np.full_like(counts, self.kernel[0] * self.kernel[1]) if self.count_include_pad else counts
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the means."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            y = (self.window_sum(x.astype(np.float64)) / self.divisors()).astype(x.dtype)
+        return y if self.clamp is None else np.clip(y, *self.clamp).astype(x.dtype)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class SumPool2d(Pool):
+    """Integer window sum: `y = Σ (x − input_zero_point)` over the taps inside the image, 32 bits wide."""
+
+    name = "sum_pool2d"
+    stages = frozenset({Stage.INTEGER})
+    input_zero_point: int = 0
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """N×H'×W'×C of i32."""
+        if not self.x.type.element.expressed.is_integer:
+            raise IrError(f"sum_pool2d takes integers, not {self.x.type}")
+        return (super().infer()[0].with_element(I32),)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the sums."""
+        return self.window_sum(x.astype(np.int64) - self.input_zero_point).astype(np.int32)

@@ -1,0 +1,110 @@
+"""Changes of scale and tables: the integer stage's way from accumulators to codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import IrError
+from ..fixed_point import ROUNDINGS, rescale
+from ..op import ANY_STAGE, Op, Operand, Stage, register
+from ..types import I8, Array, ScalarType, TensorType
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Rescale(Op):
+    """Change of scale: `y = clamp(round((x − input_zero_point) · multiplier / 2^shift) + output_zero_point, …)`.
+
+    Multiplier and shift are constants that broadcast against x (one, or one a channel). A shift of 0 is an exact
+    product. The product is formed in 64 bits.
+
+    Attributes:
+        to: type of the result.
+        input_zero_point, output_zero_point: as in the formula.
+        minimum, maximum: bounds of the result, both within `to`.
+        rounding: a name of `qcc.ir.ROUNDINGS`: `half_up` rounds once, ties toward +∞ (profile `single`).
+    """
+
+    name = "rescale"
+    stages = frozenset({Stage.INTEGER})
+    elementwise = True
+    x = Operand(0)
+    multiplier = Operand(1, "i32, positive or negative")
+    shift = Operand(2, "i8, 0 … 62, same shape as the multiplier")
+    to: ScalarType
+    minimum: int
+    maximum: int
+    input_zero_point: int = 0
+    output_zero_point: int = 0
+    rounding: str = "half_up"
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over `to`."""
+        x, m, s = self.x.type, self.multiplier.type, self.shift.type
+        if not x.element.expressed.is_integer or m.shape != s.shape or s.element != I8:
+            raise IrError(f"rescale takes integers, multipliers and shifts (i8) of one shape, not {x}, {m}, {s}")
+        try:
+            fits = np.broadcast_shapes(x.shape, m.shape) == x.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise IrError(f"rescale: multipliers {list(m.shape)} do not broadcast to {list(x.shape)}")
+        if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
+            raise IrError(f"rescale: bounds {self.minimum} … {self.maximum} leave {self.to}")
+        if self.rounding not in ROUNDINGS:
+            raise IrError(f"rescale: no rounding {self.rounding!r}", help="one of: " + ", ".join(ROUNDINGS))
+        return (x.with_element(self.to),)
+
+    def evaluate(self, x: Array, multiplier: Array, shift: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the rescaled integers."""
+        y = rescale(x.astype(np.int64) - self.input_zero_point, multiplier, shift, self.rounding)
+        return np.clip(y + self.output_zero_point, self.minimum, self.maximum).astype(self.to.dtype)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Table(Op):
+    """Lookup: `y = table[x − smallest code]` for 8-bit x; a table C×256 has one row a channel (last axis)."""
+
+    name = "table"
+    stages = frozenset({Stage.INTEGER})
+    elementwise = True
+    x = Operand(0, "8-bit codes")
+    table = Operand(1, "256, or C×256")
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over the table's element type."""
+        x, t = self.x.type, self.table.type
+        if not x.element.expressed.is_integer or x.element.storage.bits != 8:
+            raise IrError(f"table takes 8-bit codes, not {x}")
+        if t.shape != (256,) and t.shape != (x.shape[-1] if x.rank else 0, 256):
+            raise IrError(f"table: shape {list(t.shape)}, should be [256] or [channels, 256]")
+        return (x.with_element(t.element),)
+
+    def evaluate(self, x: Array, table: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the entries."""
+        index = x.astype(np.int64) - np.iinfo(x.dtype).min
+        return table[index] if table.ndim == 1 else table[np.arange(table.shape[0]), index]
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Cast(Op):
+    """Change of element type: `y = x` in type `to` (toward zero from float to integer, wrapping to narrower integers)."""
+
+    name = "cast"
+    stages = ANY_STAGE
+    elementwise = True
+    x = Operand(0)
+    to: ScalarType
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over `to`."""
+        return (self.x.type.with_element(self.to),)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return x in the new type."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return x.astype(self.to.dtype)

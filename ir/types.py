@@ -1,0 +1,341 @@
+"""Types: static shapes over scalar, calibrated, quantized and codebook element types, in MLIR's quant syntax.
+
+Reference for the syntax: the quant dialect of MLIR (`!quant.uniform`, `!quant.calibrated`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import IrError
+
+Array: TypeAlias = NDArray[Any]
+Shape: TypeAlias = tuple[int, ...]
+
+
+def format_float(value: float) -> str:
+    """Return the shortest text that reads back as the same binary32 value (`inf` and `nan` included)."""
+    return str(np.float32(value))
+
+
+class ElementType:
+    """What one element of a tensor is."""
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The type of the real value that an element stands for."""
+        raise IrError(f"{type(self).__name__} has no expressed type")
+
+    @property
+    def storage(self) -> ScalarType:
+        """The type of the bits that an element is stored as."""
+        raise IrError(f"{type(self).__name__} has no storage type")
+
+
+@dataclass(frozen=True)
+class ScalarType(ElementType):
+    """A plain machine number: `f32`, `i8`, `u4`, … (`i` is signed, `u` unsigned, `i1` a truth value)."""
+
+    kind: str
+    bits: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}{self.bits}"
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The scalar type itself."""
+        return self
+
+    @property
+    def storage(self) -> ScalarType:
+        """The scalar type itself."""
+        return self
+
+    @property
+    def is_float(self) -> bool:
+        """True for floating point."""
+        return self.kind == "f"
+
+    @property
+    def is_integer(self) -> bool:
+        """True for signed and unsigned integers and truth values."""
+        return self.kind in "iu"
+
+    @property
+    def minimum(self) -> int:
+        """The smallest integer of the type."""
+        return -(1 << (self.bits - 1)) if self.kind == "i" and self.bits > 1 else 0
+
+    @property
+    def maximum(self) -> int:
+        """The largest integer of the type."""
+        return (1 << (self.bits - 1)) - 1 if self.kind == "i" and self.bits > 1 else (1 << self.bits) - 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy type that holds an element (4-bit types are held in 8 bits, `i1` in bool)."""
+        if self.bits == 1:
+            return np.dtype(np.bool_)
+        letter = {"f": "f", "i": "i", "u": "u"}[self.kind]
+        return np.dtype(f"{letter}{max(self.bits, 8) // 8}")
+
+
+F16, F32, F64 = ScalarType("f", 16), ScalarType("f", 32), ScalarType("f", 64)
+I1, I4, I8, I16, I32, I64 = (ScalarType("i", bits) for bits in (1, 4, 8, 16, 32, 64))
+U4, U8, U16, U32 = (ScalarType("u", bits) for bits in (4, 8, 16, 32))
+SCALAR_TYPES: dict[str, ScalarType] = {
+    str(t): t for t in (F16, F32, F64, I1, I4, I8, I16, I32, I64, U4, U8, U16, U32)
+}
+
+
+@dataclass(frozen=True)
+class CalibratedType(ElementType):
+    """A float whose values were observed or proved to lie in `[minimum, maximum]`: `!quant.calibrated<f32<-1.0:2.5>>`."""
+
+    minimum: float
+    maximum: float
+    base: ScalarType = F32
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.minimum) and math.isfinite(self.maximum) and self.minimum <= self.maximum):
+            raise IrError(f"calibrated range [{self.minimum}, {self.maximum}] is not finite and ordered")
+        object.__setattr__(self, "minimum", float(np.float32(self.minimum)))
+        object.__setattr__(self, "maximum", float(np.float32(self.maximum)))
+
+    def __str__(self) -> str:
+        return f"!quant.calibrated<{self.base}<{format_float(self.minimum)}:{format_float(self.maximum)}>>"
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The float type."""
+        return self.base
+
+    @property
+    def storage(self) -> ScalarType:
+        """The float type."""
+        return self.base
+
+
+@dataclass(frozen=True)
+class UniformType(ElementType):
+    """An affine quantized number, real = scale · (stored − zero_point).
+
+    Attributes:
+        storage_type: the integer type stored.
+        scales: binary32 values > 0: one (per tensor), one a channel (per axis), or one a block, row-major.
+        zero_points: as many integers as scales, within the storage range.
+        axis: the quantized dimension, or None per tensor.
+        storage_minimum, storage_maximum: the legal codes; narrower than the storage type for narrow range.
+        block_size: elements along `axis` that share one scale (sub-channel quantization); None: one scale an index.
+        base: the expressed float type.
+    """
+
+    storage_type: ScalarType
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int | None = None
+    storage_minimum: int | None = None
+    storage_maximum: int | None = None
+    block_size: int | None = None
+    base: ScalarType = F32
+
+    def __post_init__(self) -> None:
+        low = self.storage_type.minimum if self.storage_minimum is None else self.storage_minimum
+        high = self.storage_type.maximum if self.storage_maximum is None else self.storage_maximum
+        object.__setattr__(self, "storage_minimum", low)
+        object.__setattr__(self, "storage_maximum", high)
+        object.__setattr__(self, "scales", tuple(float(np.float32(s)) for s in self.scales))
+        object.__setattr__(self, "zero_points", tuple(int(z) for z in self.zero_points))
+        if not self.storage_type.minimum <= low < high <= self.storage_type.maximum:
+            raise IrError(f"codes {low}:{high} do not fit {self.storage_type}")
+        if len(self.scales) != len(self.zero_points) or not self.scales:
+            raise IrError("a quantized type needs as many zero points as scales, at least one")
+        if self.axis is None and (len(self.scales) != 1 or self.block_size is not None):
+            raise IrError("a per-tensor quantized type has one scale")
+        if not all(math.isfinite(s) and s > 0 for s in self.scales):
+            raise IrError("scales must be finite and positive")
+        if not all(low <= z <= high for z in self.zero_points):
+            raise IrError(f"zero points must lie in {low}:{high}")
+
+    def __str__(self) -> str:
+        storage = str(self.storage_type)
+        if (self.minimum, self.maximum) != (self.storage_type.minimum, self.storage_type.maximum):
+            storage += f"<{self.minimum}:{self.maximum}>"
+        where = ""
+        if self.axis is not None:
+            where = f":{self.axis}" if self.block_size is None else f":{{{self.axis}:{self.block_size}}}"
+        pairs = [
+            format_float(s) + (f":{z}" if z else "") for s, z in zip(self.scales, self.zero_points, strict=True)
+        ]
+        parameters = pairs[0] if self.axis is None else "{" + ", ".join(pairs) + "}"
+        return f"!quant.uniform<{storage}:{self.base}{where}, {parameters}>"
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The float type that the codes stand for."""
+        return self.base
+
+    @property
+    def storage(self) -> ScalarType:
+        """The integer type of the codes."""
+        return self.storage_type
+
+    @property
+    def minimum(self) -> int:
+        """The smallest legal code."""
+        return -1 if self.storage_minimum is None else self.storage_minimum
+
+    @property
+    def maximum(self) -> int:
+        """The largest legal code."""
+        return -1 if self.storage_maximum is None else self.storage_maximum
+
+    @property
+    def scale(self) -> float:
+        """The one scale of a per-tensor type."""
+        self._require_per_tensor()
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of a per-tensor type."""
+        self._require_per_tensor()
+        return self.zero_points[0]
+
+    @property
+    def per_axis(self) -> bool:
+        """True where scales differ along an axis."""
+        return self.axis is not None
+
+    def _require_per_tensor(self) -> None:
+        if self.axis is not None:
+            raise IrError(f"{self} has one scale a channel, a per-tensor type is needed here")
+
+    def parameters(self, shape: Shape) -> tuple[Array, Array]:
+        """Return scales (float32) and zero points (int64) that broadcast against a tensor of `shape`."""
+        scales = np.asarray(self.scales, np.float32)
+        zero_points = np.asarray(self.zero_points, np.int64)
+        if self.axis is None:
+            return scales.reshape(()), zero_points.reshape(())
+        if self.block_size is None:
+            view = [1] * len(shape)
+            view[self.axis] = len(self.scales)
+            return scales.reshape(view), zero_points.reshape(view)
+        blocks = list(shape)
+        blocks[self.axis] = -(-shape[self.axis] // self.block_size)
+        index = np.arange(shape[self.axis]) // self.block_size
+        return (
+            np.take(scales.reshape(blocks), index, axis=self.axis),
+            np.take(zero_points.reshape(blocks), index, axis=self.axis),
+        )
+
+    def quantize(self, real: Array) -> Array:
+        """Return the codes of `real`: `clamp(RHE(real / scale) + zero_point)`, as ONNX QuantizeLinear rounds."""
+        scales, zero_points = self.parameters(real.shape)
+        codes = np.rint(np.asarray(real, np.float32) / scales).astype(np.float64) + zero_points
+        return np.clip(codes, self.minimum, self.maximum).astype(self.storage_type.dtype)
+
+    def dequantize(self, codes: Array) -> Array:
+        """Return the real values (float32) of `codes`: `f32(f32(code − zero_point) · scale)`."""
+        scales, zero_points = self.parameters(codes.shape)
+        return (codes.astype(np.int64) - zero_points).astype(np.float32) * scales
+
+
+@dataclass(frozen=True)
+class CodebookType(ElementType):
+    """A palette: stored indices look up float entries: `!quant.codebook<u4:f32, {−0.5, 0.0, 0.7}>`."""
+
+    storage_type: ScalarType
+    entries: tuple[float, ...]
+    base: ScalarType = F32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", tuple(float(np.float32(e)) for e in self.entries))
+        if not 0 < len(self.entries) <= self.storage_type.maximum + 1 or self.storage_type.kind != "u":
+            raise IrError(f"{len(self.entries)} palette entries do not fit indices of {self.storage_type}")
+
+    def __str__(self) -> str:
+        return f"!quant.codebook<{self.storage_type}:{self.base}, {{{', '.join(map(format_float, self.entries))}}}>"
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The float type of the entries."""
+        return self.base
+
+    @property
+    def storage(self) -> ScalarType:
+        """The integer type of the indices."""
+        return self.storage_type
+
+    def quantize(self, real: Array) -> Array:
+        """Return the index of the nearest entry (the first of equals)."""
+        distance = np.abs(np.asarray(real, np.float32)[..., None] - np.asarray(self.entries, np.float32))
+        return np.argmin(distance, axis=-1).astype(self.storage_type.dtype)
+
+    def dequantize(self, codes: Array) -> Array:
+        """Return the entries that `codes` index, float32."""
+        return np.asarray(self.entries, np.float32)[codes]
+
+
+QuantizedType: TypeAlias = UniformType | CodebookType
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """A dense tensor of static shape (row-major): `tensor<1x32x32x3xf32>`; rank 0 is `tensor<f32>`."""
+
+    shape: Shape
+    element: ElementType
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(d) for d in self.shape))
+        if any(d < 0 for d in self.shape):
+            raise IrError(f"negative dimension in shape {self.shape}")
+
+    def __str__(self) -> str:
+        return f"tensor<{''.join(f'{d}x' for d in self.shape)}{self.element}>"
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the stored tensor; 4-bit elements are packed two a byte."""
+        return -(-self.size * max(self.element.storage.bits, 4 if self.element.storage.bits > 1 else 8) // 8)
+
+    @property
+    def is_float(self) -> bool:
+        """True where elements are plain or calibrated floats."""
+        return self.element.storage.is_float
+
+    @property
+    def is_quantized(self) -> bool:
+        """True where elements are codes of a uniform or codebook type."""
+        return isinstance(self.element, UniformType | CodebookType)
+
+    def with_element(self, element: ElementType) -> TensorType:
+        """Return the same shape over another element type."""
+        return TensorType(self.shape, element)
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        """Return the same element type in another shape."""
+        return TensorType(shape, self.element)
+
+    def uniform(self) -> UniformType:
+        """Return the uniform quantized element type; an IrError if the type is another one."""
+        if not isinstance(self.element, UniformType):
+            raise IrError(f"{self} is not uniformly quantized")
+        return self.element

@@ -1,0 +1,88 @@
+"""The verifier: what is legal in each stage."""
+
+from __future__ import annotations
+
+from .errors import IrError, VerifyError
+from .module import Module
+from .op import Op, Stage
+from .printer import print_op
+from .types import TensorType
+from .value import Value
+
+
+def verify(module: Module) -> None:
+    """Check SSA form, types and stage legality; VerifyError names the operation and the rule it breaks."""
+    defined: dict[str, Value] = {}
+    for value in module.inputs:
+        _define(defined, value, None)
+    for op in module.ops:
+        _verify_operands(op, defined)
+        _verify_types(op)
+        _verify_stage(op, module.stage)
+        for value in op.results:
+            _define(defined, value, op)
+    _verify_outputs(module, defined)
+
+
+def _error(op: Op | None, message: str, help: str = "") -> VerifyError:
+    if op is None:
+        return VerifyError(message, help=help)
+    place = ":".join(p for p in (op.location.file, op.location.node) if p)
+    return VerifyError(message, place=place, op=print_op(op), help=help)
+
+
+def _define(defined: dict[str, Value], value: Value, op: Op | None) -> None:
+    if value.name in defined:
+        raise _error(op, f"%{value.name} is defined twice", "give each value a name of its own")
+    defined[value.name] = value
+
+
+def _verify_operands(op: Op, defined: dict[str, Value]) -> None:
+    for value in op.operands:
+        if value.name not in defined:
+            raise _error(op, f"%{value.name} is used before it is defined", "order operations by their operands")
+        if defined[value.name].type != value.type:
+            raise _error(op, f"%{value.name} is used as {value.type}, but defined as {defined[value.name].type}")
+
+
+def _verify_types(op: Op) -> None:
+    try:
+        inferred = op.infer()
+    except IrError as error:
+        raise _error(op, error.message, error.help) from error
+    if len(inferred) != len(op.results):
+        raise _error(op, f"{op.name} has {len(inferred)} results, {len(op.results)} are named")
+    for value, expected in zip(op.results, inferred, strict=True):
+        if value.type.shape != expected.shape:
+            raise _error(op, f"%{value.name} has shape {list(value.type.shape)}, should be {list(expected.shape)}")
+        if not _element_allowed(value.type, expected):
+            raise _error(op, f"%{value.name} has elements {value.type.element}, should be {expected.element}")
+
+
+def _element_allowed(declared: TensorType, inferred: TensorType) -> bool:
+    if declared.element == inferred.element:
+        return True
+    return inferred.is_float and declared.element.expressed == inferred.element.expressed
+
+
+def _verify_stage(op: Op, stage: Stage) -> None:
+    types = [v.type for v in (*op.operands, *op.results)]
+    if op.boundary:
+        return
+    quantized = any(t.is_quantized for t in types)
+    in_float_region = all(not t.is_quantized for t in types) and Stage.FLOAT in op.stages
+    if quantized and stage is not Stage.QUANTIZED:
+        raise _error(op, f"{op.name} has quantized operands or results in the {stage.value} stage")
+    if stage not in op.stages and not in_float_region:
+        allowed = ", ".join(sorted(s.value for s in op.stages))
+        raise _error(op, f"{op.name} is not legal in the {stage.value} stage", f"it belongs to: {allowed}")
+
+
+def _verify_outputs(module: Module, defined: dict[str, Value]) -> None:
+    names = [o.name for o in module.outputs]
+    for name in names:
+        if names.count(name) > 1:
+            raise VerifyError(f"two outputs are named {name!r}")
+    for output in module.outputs:
+        if defined.get(output.value.name) != output.value:
+            raise VerifyError(f"output {output.name!r} returns %{output.value.name}, which is not defined so")
