@@ -111,7 +111,11 @@ class _Reader:
                     value = self.operand(node.children[0])
                     outputs.append(Output(self.string(node.children[1]), value))
         return Module(
-            str(name.children[0]), self.stage(tree, str(stage)), tuple(inputs), tuple(ops), tuple(outputs),
+            str(name.children[0]),
+            self.stage(tree, str(stage)),
+            tuple(inputs),
+            tuple(ops),
+            tuple(outputs),
             tuple(attributes),
         )
 
@@ -272,7 +276,11 @@ class _Reader:
             self.scalar(storage),
             tuple(float(self.number(p.children[0])) for p in items),
             tuple(0 if p.children[1] is None else self.integer(p.children[1]) for p in items),
-            where[0], low, high, where[1], self.scalar(base),
+            where[0],
+            low,
+            high,
+            where[1],
+            self.scalar(base),
         )
 
     def scalar(self, node: lark.Tree[Any]) -> ScalarType:

@@ -160,9 +160,7 @@ def rename(op: Op, names: dict[str, Value]) -> Op:
     return replace_op(op, operands=operands, results=results)
 
 
-def rewrite(
-    module: Module, patterns: Iterable[Pattern], name: str, limit: int = 200
-) -> tuple[Module, RewriteReport]:
+def rewrite(module: Module, patterns: Iterable[Pattern], name: str, limit: int = 200) -> tuple[Module, RewriteReport]:
     """Apply `patterns` in sweeps until nothing changes, then drop dead operations.
 
     Args:
@@ -199,8 +197,7 @@ def retype(module: Module, types: dict[str, TensorType]) -> Module:
         return value.with_type(types[value.name]) if value.name in types else value
 
     ops = tuple(
-        replace_op(op, operands=tuple(map(new, op.operands)), results=tuple(map(new, op.results)))
-        for op in module.ops
+        replace_op(op, operands=tuple(map(new, op.operands)), results=tuple(map(new, op.results))) for op in module.ops
     )
     outputs = tuple(Output(o.name, new(o.value)) for o in module.outputs)
     return module.replace(inputs=tuple(map(new, module.inputs)), ops=ops, outputs=outputs)

@@ -89,14 +89,12 @@ class ScalarType(ElementType):
 F16, F32, F64 = ScalarType("f", 16), ScalarType("f", 32), ScalarType("f", 64)
 I1, I4, I8, I16, I32, I64 = (ScalarType("i", bits) for bits in (1, 4, 8, 16, 32, 64))
 U4, U8, U16, U32 = (ScalarType("u", bits) for bits in (4, 8, 16, 32))
-SCALAR_TYPES: dict[str, ScalarType] = {
-    str(t): t for t in (F16, F32, F64, I1, I4, I8, I16, I32, I64, U4, U8, U16, U32)
-}
+SCALAR_TYPES: dict[str, ScalarType] = {str(t): t for t in (F16, F32, F64, I1, I4, I8, I16, I32, I64, U4, U8, U16, U32)}
 
 
 @dataclass(frozen=True)
 class CalibratedType(ElementType):
-    """A float whose values were observed or proved to lie in `[minimum, maximum]`: `!quant.calibrated<f32<-1.0:2.5>>`."""
+    """A float observed or proved to lie in `[minimum, maximum]`: `!quant.calibrated<f32<-1.0:2.5>>`."""
 
     minimum: float
     maximum: float
@@ -170,9 +168,7 @@ class UniformType(ElementType):
         where = ""
         if self.axis is not None:
             where = f":{self.axis}" if self.block_size is None else f":{{{self.axis}:{self.block_size}}}"
-        pairs = [
-            format_float(s) + (f":{z}" if z else "") for s, z in zip(self.scales, self.zero_points, strict=True)
-        ]
+        pairs = [format_float(s) + (f":{z}" if z else "") for s, z in zip(self.scales, self.zero_points, strict=True)]
         parameters = pairs[0] if self.axis is None else "{" + ", ".join(pairs) + "}"
         return f"!quant.uniform<{storage}:{self.base}{where}, {parameters}>"
 

@@ -143,7 +143,7 @@ class Conv2d(SlidingWindow):
 @register
 @dataclass(frozen=True, kw_only=True)
 class ConvTranspose2d(SlidingWindow):
-    """Transposed convolution: each input scatters `(x − zx)·(w[o,ky,kx,c] − zw)` to output `i·s + ky·d − p`, then + b[o].
+    """Transposed convolution: each input scatters `(x − zx)·(w[o,ky,kx,c] − zw)` to `i·s + ky·d − p`, then + b[o].
 
     Attributes:
         padding: rows and columns cut from the full result: top, bottom, left, right.
@@ -172,7 +172,9 @@ class ConvTranspose2d(SlidingWindow):
     def full_size(self) -> tuple[int, int]:
         """Return height and width of the result before `padding` is cut."""
         sizes = [
-            (self.x.type.shape[1 + a] - 1) * self.strides[a] + (self.kernel[a] - 1) * self.dilation[a] + 1
+            (self.x.type.shape[1 + a] - 1) * self.strides[a]
+            + (self.kernel[a] - 1) * self.dilation[a]
+            + 1
             + self.output_padding[a]
             for a in (0, 1)
         ]
@@ -210,8 +212,6 @@ class ConvTranspose2d(SlidingWindow):
         """One multiply-accumulate for each input and tap."""
         taps = self.weight.type.size // self.weight.type.shape[3]
         return Cost(self.x.type.size * taps // max(self.groups, 1), super().cost().bytes)
-
-
 
 
 def check_convolution(op: Op, x: TensorType, w: TensorType, b: TensorType | None, groups: int) -> None:

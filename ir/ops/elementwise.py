@@ -140,7 +140,7 @@ class Maximum(Binary):
 @register
 @dataclass(frozen=True, kw_only=True)
 class Clamp(Op):
-    """Limit to a range: `y = min(max(x, minimum), maximum)`; relu is [0, inf], relu6 [0, 6]; bounds are codes on codes."""
+    """Limit to a range: `y = min(max(x, minimum), maximum)`; relu is [0, inf]; bounds are codes on codes."""
 
     name = "clamp"
     stages = ANY_STAGE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import ANY_STAGE, REAL_STAGES, Stage, Operand, register
+from ..op import ANY_STAGE, REAL_STAGES, Operand, Stage, register
 from ..types import I32, Array, TensorType
 from .convolution import SlidingWindow
 

@@ -29,7 +29,7 @@ class Reduction(Op):
     keep_dims: bool = True
 
     def infer(self) -> tuple[TensorType, ...]:
-        """x with the axes reduced."""
+        """X with the axes reduced."""
         x = self.x.type
         return (TensorType(reduced_shape(self, x, self.axes, self.keep_dims), x.element.expressed),)
 
@@ -57,7 +57,7 @@ class ReduceSum(Reduction):
     input_zero_point: int = 0
 
     def infer(self) -> tuple[TensorType, ...]:
-        """x with the axes reduced; plain integers of fewer than 32 bits sum to i32."""
+        """X with the axes reduced; plain integers of fewer than 32 bits sum to i32."""
         (t,) = super().infer()
         narrow = t.element.expressed.is_integer and t.element.expressed.bits < 32
         return (t.with_element(I32) if narrow else t,)
@@ -111,7 +111,7 @@ class ArgMax(Op):
     select_last: bool = False
 
     def infer(self) -> tuple[TensorType, ...]:
-        """x with the axis reduced, of i64."""
+        """X with the axis reduced, of i64."""
         return (TensorType(reduced_shape(self, self.x.type, (self.axis,), self.keep_dims), I64),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name

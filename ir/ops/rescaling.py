@@ -92,7 +92,7 @@ class Table(Op):
 @register
 @dataclass(frozen=True, kw_only=True)
 class Cast(Op):
-    """Change of element type: `y = x` in type `to` (toward zero from float to integer, wrapping to narrower integers)."""
+    """Change of element type: `y = x` in type `to` (toward zero from float to integer, then wrapping)."""
 
     name = "cast"
     stages = ANY_STAGE

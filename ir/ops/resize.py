@@ -14,7 +14,12 @@ from ..types import Array, TensorType
 WEIGHT_BITS = 11
 
 COORDINATES = (
-    "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
 )
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
@@ -22,7 +27,7 @@ NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 @register
 @dataclass(frozen=True, kw_only=True)
 class Resize(Op):
-    """x resampled to `shape`, axis by axis: `y[i] = (1 − w)·x[⌊p⌋] + w·x[⌊p⌋ + 1]` at the position p of i, or the nearest.
+    """x resampled to `shape`, axis by axis: `y[i] = (1 − w)·x[⌊p⌋] + w·x[⌊p⌋ + 1]` at position p of i, or the nearest.
 
     On codes `nearest` copies, and `linear` weighs with 11-bit fixed-point weights, rounding half up after each axis.
 
