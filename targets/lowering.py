@@ -1,0 +1,119 @@
+"""Lower TIR PrimFuncs to plain C functions: raw pointers, no packed calls, no TVM runtime.
+
+TVM's own pipelines end in a packed calling convention that needs its runtime. This one keeps the generic lowering
+passes, replaces every buffer parameter by a typed pointer, and hands the result to the LLVM or the C code generator.
+Each function comes out as `void NAME(const int8_t *input, …)` under exactly the symbol that its caller gave it.
+
+Alignment: a pointer parameter is assumed to be aligned to its element and to nothing more, also where the code loads
+vectors (loads become `vmovdqu`, never `vmovdqa`), so that a caller may pass any address in its arena.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import s_tir, tirx
+from tvm.target import Target
+
+from qcc.targets.tir import PrimFunc
+
+C_HEADERS = ("stdint.h", "stddef.h", "string.h")
+"""The only headers that C source from `build_c_source` needs."""
+
+
+@tirx.transform.prim_func_pass(opt_level=0)  # type: ignore[untyped-decorator]
+def _pointers_for_buffers(func: Any, _module: Any, _context: Any) -> Any:
+    """Replace each buffer parameter by a pointer of the same name and bind the buffer to that pointer."""
+    parameters, declarations = [], []
+    for parameter in func.params:
+        if tirx.is_buffer_var(parameter):
+            pointer = tirx.Var(parameter.name, tvm.ir.PointerType(tvm.ir.PrimType(parameter.dtype)))
+            declarations.append(tirx.DeclBuffer(parameter, data=pointer))
+            parameter = pointer
+        parameters.append(parameter)
+    return tirx.PrimFunc(parameters, tirx.SeqStmt([*declarations, func.body]), func.ret_type, func.attrs)
+
+
+def _pipeline(target: Any) -> Any:
+    """The passes from scheduled TIR to what a code generator accepts."""
+    passes = (
+        tirx.transform.BindTarget(Target(target, host=target)),
+        s_tir.transform.CanonicalizeLoop(),
+        s_tir.transform.LowerInitBlock(),
+        s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
+        s_tir.transform.ConvertBlocksToOpaque(),
+        s_tir.transform.CompactBufferAllocation(),
+        s_tir.transform.LowerMatchBuffer(),
+        s_tir.transform.StmtSimplify(),
+        s_tir.transform.LowerOpaqueBlock(),
+        tirx.transform.FlattenBuffer(),
+        tirx.transform.NarrowDataType(32),
+        s_tir.transform.LoopPartition(),
+        tirx.transform.VectorizeLoop(True),
+        tirx.transform.StorageRewrite(),
+        s_tir.transform.HoistIfThenElse(),
+        tirx.transform.UnrollLoop(),
+        s_tir.transform.RenormalizeSplitPattern(),
+        tirx.transform.StmtSimplify(),
+        tirx.transform.RemoveNoOp(),
+        s_tir.transform.RewriteUnsafeSelect(),
+        tirx.transform.CommonSubexprElim(),
+        _pointers_for_buffers,
+        tirx.transform.LowerIntrin(),
+    )
+    return tvm.ir.transform.Sequential(passes)
+
+
+def lower(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> Any:
+    """Lower `functions` to one module whose functions take raw pointers; `target` is TVM's target dictionary."""
+    module = tvm.IRModule({str(function.attrs["global_symbol"]): function for function in functions})
+    with tvm.transform.PassContext(opt_level=3):
+        return _pipeline(Target(dict(target)))(module)
+
+
+def _generate(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> Any:
+    """Run TVM's code generator for the kind of `target`."""
+    generator = tvm.get_global_func(f"target.build.{target['kind']}")
+    return generator(lower(functions, target), Target(dict(target)))
+
+
+def build_object(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> bytes:
+    """Compile `functions` with LLVM into one relocatable object file and return its bytes.
+
+    `target` is TVM's dictionary: `{"kind": "llvm", "mtriple": …, "mcpu": …, "mattr": […]}`. The same functions and the
+    same target give the same bytes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernels.o"
+        _generate(functions, target).write_to_file(str(path))
+        return path.read_bytes()
+
+
+def build_assembly(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> str:
+    """Compile `functions` with LLVM and return the assembly text, for tests and for reading."""
+    return str(_generate(functions, target).inspect_source("asm"))
+
+
+def build_c_source(functions: Iterable[PrimFunc]) -> str:
+    """Return C99 definitions of `functions`, without includes: `C_HEADERS` are what they need.
+
+    TVM puts an include block, `extern "C"` wrappers and export macros around each function; all of that is removed.
+    """
+    source = str(_generate(functions, {"kind": "c"}).inspect_source())
+    return _bodies_only(source)
+
+
+_PROLOGUE = re.compile(r"^\s*#(?!\s*pragma)[^\n]*\n|^\s*extern \"C\"\s*\n?|^// tvm target[^\n]*\n", re.MULTILINE)
+_EXPORT = re.compile(r"\bTVM_DLL\s+|\bTVM_FFI_DLL_EXPORT\s+")
+_PROTOTYPE = re.compile(r"^[a-z][\w ]*[\w*]\s*\([^;{}]*\);\n", re.MULTILINE)
+
+
+def _bodies_only(source: str) -> str:
+    """Strip TVM's preprocessor lines, export macros and forward declarations from generated C."""
+    text = _PROTOTYPE.sub("", _EXPORT.sub("", _PROLOGUE.sub("", source)))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

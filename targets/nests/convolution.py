@@ -1,0 +1,187 @@
+"""Convolutions over NHWC images as a matrix nest whose rows are found on the fly; no im2col buffer.
+
+A row of the matrix is an output pixel. Three ways to find its activation bytes, chosen by shape:
+
+* *dense*: pointwise with stride 1, rows follow one another;
+* *taps*: one run of `channels` bytes for each kernel tap; the address of the run is the input pixel, or a row of zero
+  points where the tap falls into the padding;
+* *gathered*: with few channels, the bytes of a tile of rows are copied together first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from qcc.targets import tir
+from qcc.targets.instructions import STEP, DotInstruction
+from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
+from qcc.targets.nests.gathered_rows import GatheredRows
+from qcc.targets.nests.register_tile import InputType, Panel, RegisterTile, Rows, RowSource, tile_for
+from qcc.targets.nests.window import Window
+from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
+
+Array: TypeAlias = npt.NDArray[np.generic]
+RowKind: TypeAlias = Literal["dense", "taps", "gathered"]
+
+FEW_CHANNELS = 16
+"""Below this many channels in a group the rows are gathered: the runs would be too short."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A 2-D convolution with constant weights: NHWC in, NHWC out, any strides, dilations, padding and groups.
+
+    `input` is (batch, height, width, channels), `padding` is (top, left, bottom, right). Padded positions hold the
+    input's zero point, that is, real zero.
+    """
+
+    name: str
+    input: tuple[int, int, int, int]
+    output_channels: int
+    input_type: InputType
+    epilogue: Epilogue
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    input_zero_point: int = 0
+
+    @property
+    def window(self) -> Window:
+        """The sliding window."""
+        return Window(self.input, self.kernel, self.strides, self.dilations, self.padding, self.groups)
+
+    @property
+    def output(self) -> tuple[int, int, int, int]:
+        """(batch, height, width, channels) of the output."""
+        height, width = self.window.output_size
+        return self.input[0], height, width, self.output_channels
+
+    @property
+    def row_kind(self) -> RowKind:
+        """How rows are found."""
+        window = self.window
+        if window.is_dense and window.group_channels >= STEP:
+            return "dense"
+        return "gathered" if window.group_channels < FEW_CHANNELS else "taps"
+
+    def panel(self, dot: DotInstruction) -> Panel:
+        """The geometry of the matrix nest."""
+        window = self.window
+        columns = self.output_channels // self.groups
+        runs = window.taps if self.row_kind == "taps" else 1
+        length = max(window.taps * window.group_channels // runs, STEP)
+        return Panel(self.groups, window.rows, columns, runs, length, tile_for(window.rows, columns, dot))
+
+    @property
+    def padding_bytes(self) -> int:
+        """Bytes of the row of zero points that follows the packed weights."""
+        return self.window.group_channels if self.row_kind == "taps" and self.window.is_padded else 0
+
+
+@dataclass
+class _DenseRows(Rows):
+    """Rows that lie one after another."""
+
+    source: Buffer
+    depth: int
+
+    def begin(self, body: Body, first: Expr, count: int, group: Expr) -> None:
+        """The rows' offsets."""
+        del group
+        start = body.let("start", first * tir.constant(self.depth))
+        self._sources: list[RowSource] = [(self.source, start + tir.constant(row * self.depth)) for row in range(count)]
+
+    @contextmanager
+    def run(self, body: Body) -> Iterator[tuple[Expr, list[RowSource]]]:
+        """One run."""
+        del body
+        yield tir.constant(0), self._sources
+
+
+@dataclass
+class _TapRows(Rows):
+    """One run for each kernel tap, at the address of the pixel under the tap or of the row of zero points."""
+
+    source: Buffer
+    window: Window
+    zeros: tuple[Buffer, int]
+    input_type: InputType
+
+    def begin(self, body: Body, first: Expr, count: int, group: Expr) -> None:
+        """The window's corner for each row."""
+        self._corners = [self.window.corner(body, first + tir.constant(row)) for row in range(count)]
+        self._channel = group * tir.constant(self.window.group_channels)
+
+    @contextmanager
+    def run(self, body: Body) -> Iterator[tuple[Expr, list[RowSource]]]:
+        """Loops over kernel rows and columns."""
+        height, width = self.window.kernel
+        with body.loop("kernel_row", height) as row, body.loop("kernel_column", width) as column:
+            sources: list[RowSource] = []
+            for corner in self._corners:
+                inside, offset = self.window.tap(body, corner, row, column)
+                offset = body.let("tap_offset", offset + self._channel)
+                if inside is None:
+                    sources.append((self.source, offset))
+                    continue
+                chosen = tir.select(inside, tir.address(self.source, offset), tir.address(*self.zeros))
+                view = body.view("tap", chosen, self.window.group_channels, self.input_type)
+                sources.append((view, tir.constant(0)))
+            yield row * tir.constant(width) + column, sources
+
+
+def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
+    """The function `NAME(input, weights, bias[, multiplier, shift[, pre_shift]][, table], output)`.
+
+    `input` and `output` need no alignment; the constants come from `packed_constants` and are best 64-byte aligned.
+    """
+    nest = RegisterTile(spec.panel(dot), dot, spec.input_type, spec.epilogue)
+    window = spec.window
+    source = tir.buffer("input", int(np.prod(spec.input)), spec.input_type)
+    constants = nest.constant_buffers(spec.padding_bytes)
+    rows: Rows
+    if spec.row_kind == "dense":
+        rows = _DenseRows(source, spec.input[3])
+    elif spec.row_kind == "taps":
+        zeros = (constants["weights"], nest.panel.weight_bytes(dot.lanes))
+        rows = _TapRows(source, window, zeros, spec.input_type)
+    else:
+        rows = GatheredRows(source, window, nest.panel, spec.input_type, spec.input_zero_point)
+    return nest.function(spec.name, source, constants, rows)
+
+
+def packed_constants(
+    spec: Convolution,
+    dot: DotInstruction,
+    weights: npt.NDArray[np.int8],
+    bias: npt.NDArray[np.integer],
+    multiplier: npt.NDArray[np.integer] | None = None,
+    shift: npt.NDArray[np.integer] | None = None,
+) -> dict[str, Array]:
+    """The constant arguments of `convolution` by name, in the order of its parameters, the table excepted.
+
+    `weights` is `[output channels, kernel height, kernel width, input channels / groups]`. `bias` is the layer's own:
+    the zero point terms are folded in here. `multiplier` and `shift` have one element or one for each channel.
+    """
+    panel = spec.panel(dot)
+    flat = np.zeros((spec.output_channels, panel.runs * panel.run_length), np.int8)
+    flat[:, : weights[0].size] = weights.reshape(spec.output_channels, -1)
+    packed = panel.packed_weights(flat.reshape(spec.output_channels, panel.runs, panel.run_length), dot)
+    padding = np.full(spec.padding_bytes, spec.input_zero_point, spec.input_type).view(np.int8)
+    columns = panel.lane_columns(dot.lanes)
+    folded = folded_bias(bias, weights, spec.input_zero_point, dot.activation_offset(spec.input_type))
+    arrays: dict[str, Array] = {
+        "weights": np.concatenate([packed, padding]),
+        "bias": np.where(columns < 0, np.int32(0), folded[columns]),
+    }
+    if spec.epilogue.rescale is not None and multiplier is not None and shift is not None:
+        arrays |= packed_rescale(spec.epilogue.rescale, multiplier, shift, columns)
+    return arrays

@@ -1,0 +1,194 @@
+"""What happens to an int32 accumulator before it is stored: bias, rescale, clamp, table.
+
+The rescale is exact: `y = clamp(⌊(x · m + 2^(s−1)) / 2^s⌋ + z, low, high)` with the 64-bit product, one multiplier `m`
+(int32, not negative) and one total shift `s` (1 … 62) for each column.
+
+Two forms compute it. `high` keeps only the upper halves of the products: with `s = 32 + t` and `t ≥ 1` the rounding
+constant is a multiple of 2³², so `⌊(⌊x·m / 2³²⌋ + 2^(t−1)) / 2^t⌋` is the same number, in 32-bit lanes. A column with
+`s < 33` joins in when its accumulator has bits to spare: `x · 2^l` with `s + l = 33`. `wide` works for everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from qcc.targets import tir
+from qcc.targets.tir import Body, Buffer, Expr
+
+OutputType: TypeAlias = Literal["int8", "uint8", "int32"]
+Form: TypeAlias = Literal["high", "wide"]
+Int32Array: TypeAlias = npt.NDArray[np.int32]
+
+HIGH_SHIFT = 33
+"""The smallest total shift of the `high` form."""
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """The part of a rescale that is compiled into the code; `rescale_for` chooses form and pre-shift."""
+
+    zero_point: int
+    low: int
+    high: int
+    form: Form = "wide"
+    pre_shift: bool = False
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """From accumulator to output element.
+
+    Without `rescale` the accumulator itself (plus bias) is stored and `output_type` must be int32. With `table` the
+    rescaled value `q` is replaced by `table[q − q_min]`, a table of 256 elements of the output type.
+    """
+
+    output_type: OutputType
+    rescale: Rescale | None = None
+    table: bool = False
+
+    def constants(self) -> tuple[tuple[str, str], ...]:
+        """Names and element types of the constant arrays, in the order of the parameters."""
+        names = [("bias", "int32")]
+        if self.rescale is not None:
+            names += [("multiplier", "int32"), ("shift", "int32")]
+            names += [("pre_shift", "int32")] if self.rescale.pre_shift else []
+        return (*names, ("table", self.output_type)) if self.table else tuple(names)
+
+
+def rescale_for(
+    shift: npt.NDArray[np.integer],
+    zero_point: int,
+    low: int,
+    high: int,
+    accumulator_limit: int = 2**31,
+) -> Rescale:
+    """The fastest exact `Rescale` for total shifts `shift`, given that `|accumulator| ≤ accumulator_limit`."""
+    need = HIGH_SHIFT - int(np.min(shift))
+    form: Form = "high" if need <= 0 or accumulator_limit << need < 2**31 else "wide"
+    return Rescale(zero_point, low, high, form, pre_shift=form == "high" and need > 0)
+
+
+def packed_rescale(
+    rescale: Rescale, multiplier: npt.NDArray[np.integer], shift: npt.NDArray[np.integer], columns: npt.NDArray[np.intp]
+) -> dict[str, Int32Array]:
+    """Multipliers and shifts in the order of the code's lanes: `columns[i]` is the column of lane `i`, −1 is unused.
+
+    Scalars or arrays of one element stand for every column.
+    """
+    count = int(columns.max()) + 1
+    factors = np.broadcast_to(np.asarray(multiplier, np.int64).reshape(-1), count)
+    shifts = np.broadcast_to(np.asarray(shift, np.int64).reshape(-1), count)
+    left = np.maximum(HIGH_SHIFT - shifts, 0) if rescale.form == "high" else np.zeros(count, np.int64)
+    packed = shifts + left - (32 if rescale.form == "high" else 0)
+    arrays = {"multiplier": _in_lane_order(factors, columns, 0), "shift": _in_lane_order(packed, columns, 1)}
+    if rescale.pre_shift:
+        arrays["pre_shift"] = _in_lane_order(left, columns, 0)
+    return arrays
+
+
+def _in_lane_order(values: npt.NDArray[np.int64], columns: npt.NDArray[np.intp], unused: int) -> Int32Array:
+    """`values[columns]`, with `unused` where the lane has no column."""
+    return np.where(columns < 0, unused, values[columns]).astype(np.int32)
+
+
+def folded_bias(
+    bias: npt.NDArray[np.integer], weights: npt.NDArray[np.int8], input_zero_point: int, activation_offset: int = 0
+) -> Int32Array:
+    """`bias − (z + offset) · Σ weights` modulo 2³², for `weights` of shape `[columns, …]`.
+
+    The zero point leaves the inner loop this way. It also holds at padded positions, because these are fed with the
+    zero point. `activation_offset` is what the dot instruction adds to each activation.
+    """
+    sums = weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
+    return (np.asarray(bias, np.int64) - (input_zero_point + activation_offset) * sums).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class EpilogueEmitter:
+    """Emits an epilogue for vectors of `lanes` accumulators; `buffers` are the constants by name."""
+
+    epilogue: Epilogue
+    lanes: int
+    buffers: dict[str, Buffer]
+
+    def bias(self, offset: Expr) -> Expr:
+        """The initial accumulators of the vector whose constants start at `offset`."""
+        return tir.load(self.buffers["bias"], offset, self.lanes)
+
+    def column_constants(self, body: Body, offset: Expr) -> dict[str, Expr]:
+        """The rescale's constants of one vector, loaded once for all rows of a tile."""
+        names = [name for name, _ in self.epilogue.constants() if name not in ("bias", "table")]
+        return {name: body.let(name, tir.load(self.buffers[name], offset, self.lanes)) for name in names}
+
+    def result(self, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
+        """The vector to store, in the output type (before the table)."""
+        rescale = self.epilogue.rescale
+        if rescale is None:
+            return accumulator
+        value = _FORMS[rescale.form](body, accumulator, constants, rescale)
+        return tir.cast(value, f"{self.epilogue.output_type}x{self.lanes}")
+
+
+def _clamp(value: Expr, rescale: Rescale, lanes: int, dtype: str) -> Expr:
+    """Add the zero point, then clamp."""
+    shifted = value + tir.splat(rescale.zero_point, lanes, dtype) if rescale.zero_point else value
+    below = tir.minimum(shifted, tir.splat(rescale.high, lanes, dtype))
+    return tir.maximum(below, tir.splat(rescale.low, lanes, dtype))
+
+
+def _lanes(vector: Expr) -> int:
+    return int(vector.ty.dtype.lanes)
+
+
+def _halves(body: Body, name: str, vector: Expr) -> tuple[Expr, Expr]:
+    """The even and the odd int32 lanes, each sign-extended in place to int64: what `vpmuldq` reads."""
+    wide = f"int64x{_lanes(vector) // 2}"
+    pairs = body.let(name, tir.reinterpret(vector, wide))
+    by = tir.splat(32, _lanes(vector) // 2, "int64")
+    return (pairs << by) >> by, pairs >> by
+
+
+def _interleave(even: Expr, odd: Expr) -> Expr:
+    """Int32 lanes from int64 lanes: the low halves of `even`, the high halves of `odd`."""
+    lanes = _lanes(even)
+    mask = tir.splat(0xFFFFFFFF, lanes, "int64")
+    return tir.reinterpret((even & mask) | (odd & ~mask), f"int32x{lanes * 2}")
+
+
+def _high(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Rescale) -> Expr:
+    """The `high` form: two widening multiplies, one blend, and the rest in 32-bit lanes."""
+    lanes = _lanes(accumulator)
+    if rescale.pre_shift:
+        accumulator = accumulator << constants["pre_shift"]
+    even, odd = _halves(body, "pairs", accumulator)
+    even_factor, odd_factor = _halves(body, "factors", constants["multiplier"])
+    by = tir.splat(32, lanes // 2, "int64")
+    upper = body.let("upper", _interleave((even * even_factor) >> by, odd * odd_factor))
+    shift = constants["shift"]
+    half = tir.splat(1, lanes) << (shift - tir.splat(1, lanes))
+    return _clamp((upper + half) >> shift, rescale, lanes, "int32")
+
+
+def _wide(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Rescale) -> Expr:
+    """The `wide` form: 64-bit lanes up to the clamp, for every shift and every accumulator."""
+    lanes = _lanes(accumulator) // 2
+    shifts = _halves(body, "shifts", constants["shift"])
+    factors = _halves(body, "factors", constants["multiplier"])
+    values = _halves(body, "pairs", accumulator)
+    one = tir.splat(1, lanes, "int64")
+    clamped = []
+    for value, factor, shift in zip(values, factors, shifts, strict=True):
+        rounded = (value * factor + (one << (shift - one))) >> shift
+        clamped.append(body.let("clamped", _clamp(rounded, rescale, lanes, "int64")))
+    return _interleave(clamped[0], clamped[1] << tir.splat(32, lanes, "int64"))
+
+
+_FORMS: dict[Form, Callable[[Body, Expr, dict[str, Expr], Rescale], Expr]] = {"high": _high, "wide": _wide}
+"""One entry for each way to compute a rescale; another rounding is another entry."""
+
+

@@ -1,0 +1,182 @@
+"""Write TIR statement trees in plain Python: loops, values, vector loads and stores.
+
+Loop nests here are functions of a shape and an instruction table. TVMScript parses source text and can't be split
+over functions freely, so the nests build the tree directly, through the few forms of this module.
+
+All index arithmetic is in int32; buffers are one-dimensional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import tvm
+from tvm import tirx
+from tvm.ir import PointerType, PrimType
+
+Expr: TypeAlias = Any
+"""A TIR expression (TVM has no type stubs)."""
+Buffer: TypeAlias = Any
+"""A TIR buffer variable."""
+PrimFunc: TypeAlias = Any
+"""A TIR function."""
+
+
+def constant(value: int, dtype: str = "int32") -> Expr:
+    """An integer constant of type `dtype`."""
+    return tirx.IntImm(dtype, value)
+
+
+def index(value: Expr | int) -> Expr:
+    """`value` as an int32 expression."""
+    return constant(value) if isinstance(value, int) else value
+
+
+def splat(value: Expr | int, lanes: int, dtype: str = "int32") -> Expr:
+    """A vector with `value` in each lane."""
+    return tirx.Broadcast(constant(value, dtype) if isinstance(value, int) else value, lanes)
+
+
+def buffer(name: str, elements: int, dtype: str) -> Buffer:
+    """Declare a one-dimensional buffer; as a function parameter it becomes a pointer."""
+    return tirx.decl_buffer((elements,), dtype, name=name, layout=None)
+
+
+def load(source: Buffer, offset: Expr | int, lanes: int = 1) -> Expr:
+    """Load `lanes` consecutive elements from element `offset`."""
+    if lanes == 1:
+        return tirx.BufferLoad(source, [index(offset)])
+    return tirx.BufferLoad(source, [tirx.Ramp(index(offset), constant(1), lanes)])
+
+
+def address(source: Buffer, offset: Expr | int) -> Expr:
+    """The address of element `offset`, as an int64."""
+    return tirx.reinterpret("int64", tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
+
+
+def cast(value: Expr, dtype: str) -> Expr:
+    """Convert `value` to `dtype` (sign or zero extension, truncation)."""
+    return tirx.Cast(dtype, value)
+
+
+def reinterpret(value: Expr, dtype: str) -> Expr:
+    """The bits of `value` as `dtype`."""
+    return tirx.reinterpret(dtype, value)
+
+
+def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
+    """Call the side-effect-free LLVM intrinsic `name`."""
+    return tirx.call_llvm_pure_intrin(dtype, name, *arguments)
+
+
+def extract(vector: Expr, lanes: Sequence[int]) -> Expr:
+    """The chosen `lanes` of `vector`, a scalar when there is one."""
+    return tirx.Shuffle([vector], [constant(lane) for lane in lanes])
+
+
+def minimum(left: Expr, right: Expr) -> Expr:
+    """The smaller of two expressions."""
+    return tirx.Min(left, right)
+
+
+def maximum(left: Expr, right: Expr) -> Expr:
+    """The larger of two expressions."""
+    return tirx.Max(left, right)
+
+
+def divide(value: Expr, divisor: int) -> Expr:
+    """Quotient of a non-negative expression."""
+    return value if divisor == 1 else tirx.truncdiv(value, constant(divisor))
+
+
+def remainder(value: Expr, divisor: int) -> Expr:
+    """Remainder of a non-negative expression."""
+    return constant(0) if divisor == 1 else tirx.truncmod(value, constant(divisor))
+
+
+def select(condition: Expr, yes: Expr, no: Expr) -> Expr:
+    """Both sides are evaluated; one is chosen."""
+    return tirx.Select(condition, yes, no)
+
+
+def all_of(*conditions: Expr) -> Expr:
+    """The conjunction of one or more conditions."""
+    return tirx.all(*conditions) if len(conditions) > 1 else conditions[0]
+
+
+def negation(condition: Expr) -> Expr:
+    """The opposite of a condition."""
+    return tirx.Not(condition)
+
+
+def _sequence(statements: list[Any]) -> Any:
+    """One statement from one or more."""
+    return statements[0] if len(statements) == 1 else tirx.SeqStmt(statements)
+
+
+class Body:
+    """Collects statements in order; nested blocks are entered with `loop` and `when`."""
+
+    def __init__(self) -> None:
+        self._blocks: list[list[Any]] = [[]]
+
+    def add(self, statement: Any) -> None:
+        """Append a statement to the innermost open block."""
+        self._blocks[-1].append(statement)
+
+    def let(self, name: str, value: Expr) -> Expr:
+        """Bind `value` to a new immutable variable."""
+        variable = tirx.Var(name, value.ty)
+        self.add(tirx.Bind(variable, value))
+        return variable
+
+    def view(self, name: str, pointer: Expr, elements: int, dtype: str) -> Buffer:
+        """A read-only buffer over the int64 address `pointer`."""
+        kind = PointerType(PrimType(dtype))
+        typed = self.let(f"{name}_pointer", tirx.op.call_intrin(kind, "tirx.reinterpret", pointer))
+        declared = buffer(name, elements, dtype)
+        self.add(tirx.DeclBuffer(declared, data=typed))
+        return declared
+
+    def allocate(self, name: str, elements: int, dtype: str) -> Buffer:
+        """Allocate a local buffer; constant-indexed ones end up in registers."""
+        local = tirx.decl_buffer((elements,), dtype, name=name, scope="local", layout=None)
+        self.add(tirx.AllocBuffer(local))
+        return local
+
+    def store(self, target: Buffer, offset: Expr | int, value: Expr, lanes: int = 1) -> None:
+        """Store `value` to element `offset` (and the `lanes - 1` after it)."""
+        place = index(offset) if lanes == 1 else tirx.Ramp(index(offset), constant(1), lanes)
+        self.add(tirx.BufferStore(target, value, [place]))
+
+    @contextmanager
+    def loop(self, name: str, extent: int) -> Iterator[Expr]:
+        """A serial loop from 0 to `extent`; a loop of one turn is its body with the constant 0."""
+        if extent == 1:
+            yield constant(0)
+            return
+        variable = tirx.Var(name, "int32")
+        self._blocks.append([])
+        yield variable
+        block = self._blocks.pop()
+        self.add(tirx.For(variable, constant(0), constant(extent), tirx.ForKind.SERIAL, _sequence(block)))
+
+    @contextmanager
+    def when(self, condition: Expr) -> Iterator[None]:
+        """Execute the block only where `condition` holds."""
+        self._blocks.append([])
+        yield
+        block = self._blocks.pop()
+        self.add(tirx.IfThenElse(condition, _sequence(block), None))
+
+    def function(self, name: str, parameters: Sequence[Buffer]) -> PrimFunc:
+        """Close the body as a function `name` whose parameters do not overlap in memory."""
+        attributes = {"global_symbol": name, "tirx.noalias": True}
+        body = _sequence(self._blocks[0])
+        return tirx.PrimFunc(list(parameters), body, attrs=tvm.ir.make_node("ir.DictAttrs", **attributes))
+
+
+Emit: TypeAlias = Callable[[Body], None]
+"""A function that adds statements to a body."""

@@ -1,0 +1,109 @@
+"""The x86 instruction tables: AVX2, AVX-VNNI and AVX512-VNNI.
+
+`vpdpbusd` multiplies unsigned by signed bytes. Signed activations are made unsigned by flipping the top bit,
+`x XOR 0x80 = x + 128`; the bias takes `128 · Σ weights` back, which is exact modulo 2³².
+
+`vpmaddubsw` is never used: its 16-bit sums saturate. AVX2 widens bytes to 16 bits and uses `vpmaddwd`, which is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qcc.targets import tir
+from qcc.targets.instructions import STEP, DotInstruction, VectorLevel
+from qcc.targets.tir import Body, Buffer, Expr
+
+_SIGN_BITS = -0x7F7F7F80
+"""0x80808080 as an int32."""
+
+
+@dataclass(frozen=True)
+class VectorNeuralNetwork(DotInstruction):
+    """`vpdpbusd`: four unsigned × signed byte products added to an int32 lane."""
+
+    intrinsic: str
+
+    def activation_offset(self, input_type: str) -> int:
+        """Signed activations enter as `x + 128`."""
+        return 128 if input_type == "int8" else 0
+
+    def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:
+        """One register: the word in every lane, sign bits flipped for int8."""
+        if input_type == "int8":
+            word = word ^ tir.constant(_SIGN_BITS)
+        lanes = tir.splat(word, self.lanes)
+        return (body.let("activation", tir.reinterpret(lanes, f"uint8x{self.lanes * STEP}")),)
+
+    def load_weights(self, body: Body, weights: Buffer, offset: Expr) -> tuple[Expr, ...]:
+        """One register of `lanes` quads."""
+        return (body.let("weight", tir.load(weights, offset, self.lanes * STEP)),)
+
+    def accumulate(self, accumulator: Expr, activation: tuple[Expr, ...], weights: tuple[Expr, ...]) -> Expr:
+        """One `vpdpbusd`."""
+        return tir.llvm(self.accumulator_type, self.intrinsic, accumulator, activation[0], weights[0])
+
+
+@dataclass(frozen=True)
+class WideningPairs(DotInstruction):
+    """Bytes widened to 16 bits, two `vpmaddwd` and two `vpaddd`: exact for int8 and for uint8 activations."""
+
+    intrinsic: str
+
+    def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """`[2 pairs][lanes][2]`: the first two weights of every lane, then the last two."""
+        pairs = weights.reshape(*weights.shape[:-2], self.lanes, 2, 2)
+        return np.swapaxes(pairs, -3, -2).reshape(*weights.shape[:-2], self.lanes * STEP)
+
+    def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:
+        """Two registers: the first pair of activations in every lane, and the second."""
+        repeated = tir.reinterpret(tir.splat(word, self.lanes // 2), f"{input_type}x{self.lanes * 2}")
+        wide = tir.reinterpret(tir.cast(repeated, f"int16x{self.lanes * 2}"), self.accumulator_type)
+        both = body.let("pairs", wide)
+        registers = []
+        for pair in range(2):
+            chosen = tir.extract(both, [lane & ~1 | pair for lane in range(self.lanes)])
+            registers.append(body.let("activation", tir.reinterpret(chosen, f"int16x{self.lanes * 2}")))
+        return tuple(registers)
+
+    def load_weights(self, body: Body, weights: Buffer, offset: Expr) -> tuple[Expr, ...]:
+        """Two registers of `lanes` pairs, widened."""
+        half = self.lanes * 2
+        halves = (tir.load(weights, offset + tir.constant(half * pair), half) for pair in range(2))
+        return tuple(body.let("weight", tir.cast(loaded, f"int16x{half}")) for loaded in halves)
+
+    def accumulate(self, accumulator: Expr, activation: tuple[Expr, ...], weights: tuple[Expr, ...]) -> Expr:
+        """Two `vpmaddwd`, two `vpaddd`."""
+        for pair, weight in zip(activation, weights, strict=True):
+            accumulator = accumulator + tir.llvm(self.accumulator_type, self.intrinsic, pair, weight)
+        return accumulator
+
+
+def _llvm(cpu: str, *features: str) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
+    return (("kind", "llvm"), ("mtriple", "x86_64-linux-gnu"), ("mcpu", cpu), ("mattr", features))
+
+
+AVX2 = VectorLevel(
+    name="avx2",
+    llvm_target=_llvm("x86-64-v3"),
+    dot=WideningPairs("vpmaddwd", 8, registers=16, temporaries=3, intrinsic="llvm.x86.avx2.pmadd.wd"),
+    cpu_flags=("avx2",),
+)
+AVX_VNNI = VectorLevel(
+    name="avx-vnni",
+    llvm_target=_llvm("x86-64-v3", "+avxvnni"),
+    dot=VectorNeuralNetwork("vpdpbusd", 8, registers=16, temporaries=1, intrinsic="llvm.x86.avx512.vpdpbusd.256"),
+    cpu_flags=("avx2", "avx_vnni"),
+)
+AVX512_VNNI = VectorLevel(
+    name="avx512-vnni",
+    llvm_target=_llvm("x86-64-v4", "+avx512vnni"),
+    dot=VectorNeuralNetwork("vpdpbusd", 16, registers=32, temporaries=2, intrinsic="llvm.x86.avx512.vpdpbusd.512"),
+    cpu_flags=("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"),
+)
+
+X86_LEVELS: dict[str, VectorLevel] = {level.name: level for level in (AVX2, AVX_VNNI, AVX512_VNNI)}
+"""The feature levels by the name that a target string uses, weakest first."""

@@ -1,0 +1,114 @@
+"""Matrix and convolution nests on x86 against NumPy: shapes, tails, padding, groups, epilogues, extremes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kernel_library import Case, compile_cases, host_lacks
+from qcc.targets.instructions import VectorLevel
+from qcc.targets.nests.convolution import Convolution
+from qcc.targets.nests.epilogue import Epilogue, OutputType, rescale_for
+from qcc.targets.nests.matmul import matmul
+from qcc.targets.x86_instructions import X86_LEVELS
+
+_STORE = Epilogue("int32")
+
+
+def _random_case(spec: Convolution, output_type: OutputType, generator: np.random.Generator, **options: Any) -> Case:
+    """Random data for `spec`; `options`: shifts (low, high), table, extreme, per_channel."""
+    info = np.iinfo(spec.input_type)
+    shape = (spec.output_channels, *spec.kernel, spec.input[3] // spec.groups)
+    if options.get("extreme"):
+        source = generator.choice([info.min, info.max], spec.input).astype(spec.input_type)
+        weights = generator.choice([-128, 127], shape).astype(np.int8)
+    else:
+        source = generator.integers(info.min, info.max + 1, spec.input).astype(spec.input_type)
+        weights = generator.integers(-128, 128, shape).astype(np.int8)
+    bias = generator.integers(-50_000, 50_000, spec.output_channels).astype(np.int32)
+    zero_point = int(generator.integers(info.min, info.max + 1))
+    spec = replace(spec, input_zero_point=zero_point)
+    case = Case(spec, source, weights, bias)
+    if output_type == "int32":
+        return case
+    return _with_rescale(case, output_type, generator, options)
+
+
+def _with_rescale(case: Case, output_type: OutputType, generator: np.random.Generator, options: dict[str, Any]) -> Case:
+    spec, out = case.spec, np.iinfo(output_type)
+    channels = spec.output_channels if options.get("per_channel", True) else 1
+    low, high = options.get("shifts", (36, 44))
+    shift = generator.integers(low, high + 1, channels)
+    multiplier = generator.integers(2**30, 2**31, channels)
+    limit = int(case.weights[0].size) * 2**16 + 50_000
+    clamp = sorted(int(value) for value in generator.integers(out.min, out.max + 1, 2)) if generator.random() < 0.5 else None
+    lower, upper = clamp or (out.min, out.max)
+    rescale = rescale_for(shift, int(generator.integers(out.min, out.max + 1)), lower, upper, limit)
+    table = generator.integers(out.min, out.max + 1, 256).astype(output_type) if options.get("table") else None
+    spec = replace(spec, epilogue=Epilogue(output_type, rescale, table is not None))
+    return replace(case, spec=spec, multiplier=multiplier, shift=shift, table=table)
+
+
+def _matmuls(generator: np.random.Generator) -> list[Case]:
+    """Every tail in rows, columns and depth; all types and epilogues."""
+    cases = []
+    shapes = [(1, 1, 1), (1, 10, 64), (3, 7, 3), (49, 24, 29), (7, 33, 66), (13, 100, 31), (6, 64, 256), (2, 1000, 37)]
+    kinds: list[tuple[Any, OutputType, dict[str, Any]]] = [
+        ("int8", "int8", {}),
+        ("uint8", "uint8", {"shifts": (30, 36)}),
+        ("int8", "uint8", {"shifts": (31, 62)}),
+        ("int8", "int8", {"shifts": (1, 62)}),
+        ("int8", "int32", {}),
+        ("uint8", "int8", {"table": True}),
+        ("int8", "int8", {"extreme": True, "per_channel": False}),
+        ("uint8", "int32", {"extreme": True}),
+    ]
+    for number, shape in enumerate(shapes):
+        for turn in range(3):
+            input_type, output_type, options = kinds[(number + turn * 3) % len(kinds)]
+            spec = matmul(f"matmul_{number}_{turn}", *shape, input_type, _STORE)
+            cases.append(_random_case(spec, output_type, generator, **options))
+    return cases
+
+
+def _convolutions(generator: np.random.Generator) -> list[Case]:
+    """The three ways to find rows, with strides, dilation, asymmetric padding, groups and batches."""
+    geometries: list[dict[str, Any]] = [
+        {"input": (1, 9, 11, 3), "kernel": (3, 3), "strides": (2, 2), "padding": (0, 0, 1, 1), "channels": 32},
+        {"input": (1, 8, 8, 3), "kernel": (3, 3), "padding": (1, 1, 1, 1), "channels": 16},
+        {"input": (2, 7, 5, 16), "kernel": (3, 3), "padding": (1, 1, 1, 1), "channels": 24},
+        {"input": (1, 7, 7, 32), "kernel": (1, 1), "strides": (2, 2), "channels": 64},
+        {"input": (1, 10, 9, 17), "kernel": (3, 2), "dilations": (2, 3), "padding": (2, 0, 1, 3), "channels": 20},
+        {"input": (1, 6, 6, 8), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 4, "channels": 20},
+        {"input": (1, 6, 6, 64), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 2, "channels": 34},
+        {"input": (1, 5, 5, 2), "kernel": (1, 1), "channels": 3},
+        {"input": (1, 5, 6, 1), "kernel": (1, 3), "dilations": (1, 2), "padding": (0, 2, 0, 2), "channels": 5},
+        {"input": (2, 4, 4, 6), "kernel": (3, 3), "strides": (1, 2), "padding": (1, 1, 1, 1), "groups": 6, "channels": 6},
+        {"input": (1, 3, 3, 20), "kernel": (5, 5), "padding": (4, 4, 4, 4), "channels": 17},
+        {"input": (1, 32, 32, 1), "kernel": (5, 5), "strides": (3, 2), "padding": (1, 2, 3, 0), "channels": 9},
+    ]
+    return [
+        _random_case(
+            Convolution(f"conv_{number}_{turn}", output_channels=geometry["channels"], input_type=input_type,
+                        epilogue=_STORE, **{key: value for key, value in geometry.items() if key != "channels"}),
+            output_type, generator, table=number % 5 == 1, extreme=number % 4 == 3,
+        )
+        for number, geometry in enumerate(geometries)
+        for turn, (input_type, output_type) in enumerate([("int8", "int8"), ("uint8", "int32" if number % 2 else "uint8")])
+    ]
+
+
+@pytest.mark.parametrize("make", [_matmuls, _convolutions], ids=["matmul", "convolution"])
+@pytest.mark.parametrize("level", X86_LEVELS.values(), ids=X86_LEVELS)
+def test_compiled_nests_compute_what_numpy_computes(level: VectorLevel, make: Any, tmp_path: Path) -> None:
+    if reason := host_lacks(level):
+        pytest.skip(reason)
+    cases = make(np.random.default_rng(7))
+    library = compile_cases(cases, level, tmp_path)
+    for case in cases:
+        expected = case.expected()
+        for at_end in (True, False):
+            np.testing.assert_array_equal(case.run(library, level, at_end), expected, err_msg=str(case.spec))
