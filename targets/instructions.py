@@ -69,7 +69,8 @@ class DotInstruction(ABC):
         """
         offset = self.activation_offset(str(activation.dtype))
         products = (activation.astype(np.int64) + offset) * weights.astype(np.int64)
-        return (accumulator.astype(np.int64) + products.sum(axis=-1)).astype(np.int32)
+        total: npt.NDArray[np.int64] = accumulator.astype(np.int64) + products.sum(axis=-1)
+        return total.astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ C_HEADERS = ("stdint.h", "stddef.h", "string.h")
 """The only headers that C source from `build_c_source` needs."""
 
 
-@tirx.transform.prim_func_pass(opt_level=0)  # type: ignore[untyped-decorator]
+@tirx.transform.prim_func_pass(opt_level=0)  # type: ignore[untyped-decorator]  # tvm has no types
 def _pointers_for_buffers(func: Any, _module: Any, _context: Any) -> Any:
     """Replace each buffer parameter by a pointer of the same name and bind the buffer to that pointer."""
     parameters, declarations = [], []

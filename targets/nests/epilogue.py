@@ -105,7 +105,8 @@ def folded_bias(
     zero point. `activation_offset` is what the dot instruction adds to each activation.
     """
     sums = weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
-    return (np.asarray(bias, np.int64) - (input_zero_point + activation_offset) * sums).astype(np.int32)
+    folded: npt.NDArray[np.int64] = np.asarray(bias, np.int64) - (input_zero_point + activation_offset) * sums
+    return folded.astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -190,5 +191,3 @@ def _wide(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Re
 
 _FORMS: dict[Form, Callable[[Body, Expr, dict[str, Expr], Rescale], Expr]] = {"high": _high, "wide": _wide}
 """One entry for each way to compute a rescale; another rounding is another entry."""
-
-

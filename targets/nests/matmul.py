@@ -16,5 +16,5 @@ def matmul(
     epilogue: Epilogue,
     input_zero_point: int = 0,
 ) -> Convolution:
-    """A product with constant weights `[columns, depth]`: the pointwise convolution of an image of `rows` × 1 pixels."""
+    """A product with constant weights `[columns, depth]`: a pointwise convolution of `rows` × 1 pixels."""
     return Convolution(name, (1, rows, 1, depth), columns, input_type, epilogue, input_zero_point=input_zero_point)

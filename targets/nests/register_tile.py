@@ -61,7 +61,7 @@ def _step_cost(rows: int, vectors: int, tile: Tile) -> float:
     blocks = -(-vectors // tile.vectors)
     loads = 0.2 * tile.vectors
     return blocks * sum(
-        count * (max(height * tile.vectors / 2, (height + tile.vectors) / 2, 4.0) + loads + 0.05 * height)
+        count * (max(height * tile.vectors / 2, (height + tile.vectors) / 2, 4.0) + loads + 0.3 * height)
         for count, height in row_tiles(rows, tile)
     )
 

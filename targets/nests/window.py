@@ -93,7 +93,7 @@ class Window:
         """Whether all taps of a kernel row lie inside the image (None: always), and the offset of the first one."""
         zero = tir.constant(0)
         _, offset = self.tap(body, corner, row, zero)
-        inside = []
+        inside: list[Expr] = []
         if self._leaves(0):
             inside += self._within(body, corner.row + row * tir.constant(self.dilations[0]), 0)
         if self._leaves(1):

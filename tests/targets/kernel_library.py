@@ -26,7 +26,7 @@ def host_lacks(level: VectorLevel) -> str | None:
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     missing = [flag for flag in level.cpu_flags if flag not in flags]
-    return f"this processor lacks {', '.join(missing)}" if missing else None
+    return f"needs cpu: {', '.join(missing)}" if missing else None
 
 
 def load_object(data: bytes, folder: Path, name: str) -> ctypes.CDLL:
@@ -55,10 +55,9 @@ class GuardedArray:
                 raise OSError(ctypes.get_errno(), "mprotect")
         start = _PAGE + (pages * _PAGE - self.value.nbytes if self.at_end else 0)
         self.address = base + start
-        raw = (ctypes.c_char * self.value.nbytes).from_address(self.address)
-        view: Array = np.frombuffer(raw, dtype=self.value.dtype).reshape(self.value.shape)
-        view[...] = self.value
-        self.view = view
+        raw = np.ctypeslib.as_array((ctypes.c_uint8 * self.value.nbytes).from_address(self.address))
+        self.view: Array = raw.view(self.value.dtype).reshape(self.value.shape)
+        self.view[...] = self.value
 
 
 @dataclass
@@ -99,10 +98,11 @@ class Case:
             return accumulators.astype(np.int32)
         half = np.int64(1) << (self.shift - 1)
         value = ((accumulators * self.multiplier + half) >> self.shift) + rescale.zero_point
-        value = np.clip(value, rescale.low, rescale.high)
+        clamped: npt.NDArray[np.int64] = np.clip(value, rescale.low, rescale.high)
         if self.table is not None:
-            return self.table[value - np.iinfo(self.spec.epilogue.output_type).min]
-        return value.astype(self.spec.epilogue.output_type)
+            looked_up: Array = self.table[clamped - np.iinfo(self.spec.epilogue.output_type).min]
+            return looked_up
+        return clamped.astype(self.spec.epilogue.output_type)
 
     def run(self, library: ctypes.CDLL, level: VectorLevel, at_end: bool = True) -> Array:
         """The compiled function's output."""

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_library import Case, compile_cases, host_lacks
+
 from qcc.targets.instructions import VectorLevel
 from qcc.targets.nests.convolution import Convolution
 from qcc.targets.nests.epilogue import Epilogue, OutputType, rescale_for
 from qcc.targets.nests.matmul import matmul
+from qcc.targets.nests.register_tile import InputType
 from qcc.targets.x86_instructions import X86_LEVELS
+from tests.targets.kernel_library import Case, compile_cases, host_lacks
 
 _STORE = Epilogue("int32")
 
@@ -44,8 +46,9 @@ def _with_rescale(case: Case, output_type: OutputType, generator: np.random.Gene
     shift = generator.integers(low, high + 1, channels)
     multiplier = generator.integers(2**30, 2**31, channels)
     limit = int(case.weights[0].size) * 2**16 + 50_000
-    clamp = sorted(int(value) for value in generator.integers(out.min, out.max + 1, 2)) if generator.random() < 0.5 else None
-    lower, upper = clamp or (out.min, out.max)
+    lower, upper = (int(value) for value in sorted(generator.integers(out.min, out.max + 1, 2)))
+    if not options.get("clamp"):
+        lower, upper = out.min, out.max
     rescale = rescale_for(shift, int(generator.integers(out.min, out.max + 1)), lower, upper, limit)
     table = generator.integers(out.min, out.max + 1, 256).astype(output_type) if options.get("table") else None
     spec = replace(spec, epilogue=Epilogue(output_type, rescale, table is not None))
@@ -56,11 +59,11 @@ def _matmuls(generator: np.random.Generator) -> list[Case]:
     """Every tail in rows, columns and depth; all types and epilogues."""
     cases = []
     shapes = [(1, 1, 1), (1, 10, 64), (3, 7, 3), (49, 24, 29), (7, 33, 66), (13, 100, 31), (6, 64, 256), (2, 1000, 37)]
-    kinds: list[tuple[Any, OutputType, dict[str, Any]]] = [
+    kinds: list[tuple[InputType, OutputType, dict[str, Any]]] = [
         ("int8", "int8", {}),
-        ("uint8", "uint8", {"shifts": (30, 36)}),
+        ("uint8", "uint8", {"shifts": (30, 36), "clamp": True}),
         ("int8", "uint8", {"shifts": (31, 62)}),
-        ("int8", "int8", {"shifts": (1, 62)}),
+        ("int8", "int8", {"shifts": (1, 62), "clamp": True}),
         ("int8", "int32", {}),
         ("uint8", "int8", {"table": True}),
         ("int8", "int8", {"extreme": True, "per_channel": False}),
@@ -86,19 +89,20 @@ def _convolutions(generator: np.random.Generator) -> list[Case]:
         {"input": (1, 6, 6, 64), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 2, "channels": 34},
         {"input": (1, 5, 5, 2), "kernel": (1, 1), "channels": 3},
         {"input": (1, 5, 6, 1), "kernel": (1, 3), "dilations": (1, 2), "padding": (0, 2, 0, 2), "channels": 5},
-        {"input": (2, 4, 4, 6), "kernel": (3, 3), "strides": (1, 2), "padding": (1, 1, 1, 1), "groups": 6, "channels": 6},
+        {"input": (2, 4, 4, 6), "kernel": (3, 3), "strides": (1, 2), "padding": (1,) * 4, "groups": 6, "channels": 6},
         {"input": (1, 3, 3, 20), "kernel": (5, 5), "padding": (4, 4, 4, 4), "channels": 17},
         {"input": (1, 32, 32, 1), "kernel": (5, 5), "strides": (3, 2), "padding": (1, 2, 3, 0), "channels": 9},
     ]
-    return [
-        _random_case(
-            Convolution(f"conv_{number}_{turn}", output_channels=geometry["channels"], input_type=input_type,
-                        epilogue=_STORE, **{key: value for key, value in geometry.items() if key != "channels"}),
-            output_type, generator, table=number % 5 == 1, extreme=number % 4 == 3,
-        )
-        for number, geometry in enumerate(geometries)
-        for turn, (input_type, output_type) in enumerate([("int8", "int8"), ("uint8", "int32" if number % 2 else "uint8")])
-    ]
+    cases = []
+    kinds: list[tuple[InputType, OutputType]] = [("int8", "int8"), ("uint8", "uint8"), ("uint8", "int32")]
+    for number, geometry in enumerate(geometries):
+        channels = geometry.pop("channels")
+        for turn, (input_type, output_type) in enumerate((kinds[0], kinds[1 + number % 2])):
+            name = f"conv_{number}_{turn}"
+            spec = Convolution(name, output_channels=channels, input_type=input_type, epilogue=_STORE, **geometry)
+            options = {"table": number % 5 == 1, "extreme": number % 4 == 3, "clamp": number % 2 == 1}
+            cases.append(_random_case(spec, output_type, generator, **options))
+    return cases
 
 
 @pytest.mark.parametrize("make", [_matmuls, _convolutions], ids=["matmul", "convolution"])
