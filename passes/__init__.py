@@ -2,3 +2,38 @@
 
 if __name__ != "qcc.passes":
     raise ImportError(f"import qcc.passes, not {__name__}: a second copy of its classes would not equal the first")
+
+from .base import Calibration, Pass, PassContext, Progress, Remark
+from .eliminate_dead_code import EliminateDeadCode
+from .hardware import HardwareSpec
+from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
+from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text
+from .registry import ENTRY_POINTS, load_file, pass_named, register_pass, registered_passes
+
+__all__ = [  # by topic
+    # what a pass is
+    "Calibration",
+    "HardwareSpec",
+    "Pass",
+    "PassContext",
+    "Progress",
+    "Remark",
+    # the passes
+    "EliminateDeadCode",
+    # which there are
+    "ENTRY_POINTS",
+    "load_file",
+    "pass_named",
+    "register_pass",
+    "registered_passes",
+    # pipelines
+    "ALL",
+    "PassManager",
+    "Pipeline",
+    "Timing",
+    "check_stages",
+    "make_pass",
+    "parse_pipeline",
+    "pipeline_text",
+    "reproducer_text",
+]

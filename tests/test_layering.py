@@ -19,7 +19,7 @@ LAYERS = {"ir": set(), "passes": {"ir"}, "targets": {"ir", "passes"}, "qcc": {"i
 
 # Libraries that only one place may import.
 OWNERS = {
-    "lark": "ir/",
+    "lark": ("ir/", "passes/"),
     "onnx": "qcc/frontends/",
     "onnxruntime": "tests/",
     "tvm": "targets/",

@@ -1,0 +1,36 @@
+"""Code of others: what it raises becomes an error of qcc that says where."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from qcc.ir import PassError, QccError
+
+
+@contextmanager
+def foreign_code(as_error: Callable[[Exception], PassError]) -> Iterator[None]:
+    """Run code that anybody may have written; what it raises beside a QccError becomes `as_error(exception)`."""
+    try:
+        yield
+    except QccError:
+        raise
+    # The broad clause is right here: a pass, a plug-in or a file of the user can raise anything, and whoever runs the
+    # compiler needs its name and a way on, not a traceback; the cause stays attached.
+    except Exception as error:
+        raise as_error(error) from error
+
+
+def raised_at(error: BaseException) -> str:
+    """Return `file:line` of the innermost frame of an exception, or an empty string."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def sentence(error: BaseException) -> str:
+    """Return type and message of an exception on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
