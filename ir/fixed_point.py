@@ -42,12 +42,12 @@ def rounding_divide_by_pot(x: Array, exponent: Array) -> Array:
     """Return x / 2^exponent rounded to nearest, ties away from zero (gemmlowp's RoundingDivideByPOT)."""
     mask = (np.int64(1) << exponent) - 1
     threshold = (mask >> 1) + (x < 0)
-    return (x >> exponent) + ((x & mask) > threshold)
+    return np.asarray((x >> exponent) + ((x & mask) > threshold))
 
 
 def saturating_rounding_doubling_high_mul(a: Array, b: Array) -> Array:
     """Return ⌊(a·b + 2^30) / 2^31⌋, 2^31−1 for a = b = −2^31: ARM's SQRDMULH on 32 bits."""
-    return np.minimum((a * b + (np.int64(1) << 30)) >> 31, 2**31 - 1)
+    return np.asarray(np.minimum((a * b + (np.int64(1) << 30)) >> 31, 2**31 - 1))
 
 
 def wrap32(x: Array) -> Array:

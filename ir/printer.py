@@ -13,8 +13,6 @@ from dataclasses import MISSING
 from enum import Enum
 from typing import Any
 
-import numpy as np
-
 from .errors import IrError
 from .module import Module
 from .op import Op, attribute_fields
@@ -145,15 +143,9 @@ def dense_text(array: Array) -> str:
     """Return nested lists of the elements; floats as the shortest text of their own precision."""
     if array.ndim:
         return "[" + ", ".join(dense_text(a) for a in array) + "]"
-    item = array[()]
-    if isinstance(item, np.bool_):
-        return "true" if item else "false"
-    if isinstance(item, np.floating):
-        text = str(item)
-        if text == "nan" and np.isnan(item):
-            return "nan"
-        return text
-    return str(int(item))
+    if array.dtype.kind == "b":
+        return "true" if array else "false"
+    return str(array[()])
 
 
 def blob_text(array: Array) -> str:

@@ -240,7 +240,7 @@ class UniformType(ElementType):
     def dequantize(self, codes: Array) -> Array:
         """Return the real values (float32) of `codes`: `f32(f32(code − zero_point) · scale)`."""
         scales, zero_points = self.parameters(codes.shape)
-        return (codes.astype(np.int64) - zero_points).astype(np.float32) * scales
+        return np.asarray((codes.astype(np.int64) - zero_points).astype(np.float32) * scales)
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ class CodebookType(ElementType):
     def quantize(self, real: Array) -> Array:
         """Return the index of the nearest entry (the first of equals)."""
         distance = np.abs(np.asarray(real, np.float32)[..., None] - np.asarray(self.entries, np.float32))
-        return np.argmin(distance, axis=-1).astype(self.storage_type.dtype)
+        return np.asarray(np.argmin(distance, axis=-1)).astype(self.storage_type.dtype)
 
     def dequantize(self, codes: Array) -> Array:
         """Return the entries that `codes` index, float32."""

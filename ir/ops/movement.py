@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -182,7 +183,8 @@ class Pad(Op):
         widths = list(zip(self.low, self.high, strict=True))
         if self.mode == "constant":
             return np.pad(x, widths, constant_values=x.dtype.type(self.value))
-        return np.pad(x, widths, mode=self.mode)  # type: ignore[call-overload]  # one of numpy's modes, checked above
+        mode: Any = self.mode  # one of numpy's modes, checked by infer
+        return np.asarray(np.pad(x, widths, mode=mode))
 
 
 @register

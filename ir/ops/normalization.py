@@ -48,7 +48,7 @@ class BatchNorm(Op):
         view = [1] * x.ndim
         view[self.axis] = -1
         m, c = self.multiplier_and_offset(scale, offset, mean, variance)
-        return (x * m.reshape(view) + c.reshape(view)).astype(x.dtype)
+        return np.asarray((x * m.reshape(view) + c.reshape(view)).astype(x.dtype))
 
 
 @register
@@ -91,7 +91,7 @@ class Softmax(Op):
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the softmax, computed in binary64."""
         e = np.exp(x.astype(np.float64) - np.max(x, axis=self.axis, keepdims=True))
-        return (e / np.sum(e, axis=self.axis, keepdims=True)).astype(x.dtype)
+        return np.asarray(e / np.sum(e, axis=self.axis, keepdims=True)).astype(x.dtype)
 
 
 @register
@@ -130,4 +130,4 @@ class SoftmaxTable(Op):
         total = e.sum(axis=self.axis, keepdims=True)
         codes = (e * (2 * self.levels) + total) // (2 * total) + self.output_zero_point
         limits = np.iinfo(x.dtype)
-        return np.clip(codes, limits.min, limits.max).astype(x.dtype)
+        return np.asarray(np.clip(codes, limits.min, limits.max).astype(x.dtype))

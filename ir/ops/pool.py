@@ -42,7 +42,7 @@ class Pool(SlidingWindow):
         ones = np.ones((1, *self.x.type.shape[1:3], 1), np.int64)
         size = self.window_shape(self.x.type, self.kernel)
         views = self.taps(self.pad(ones, 0), self.kernel, size)
-        return np.asarray(sum(view for _, _, view in views))[0]
+        return np.asarray(np.asarray(sum(view for _, _, view in views))[0])
 
 
 @register

@@ -117,6 +117,6 @@ class ArgMax(Op):
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the indices."""
         if not self.select_last:
-            return np.argmax(x, axis=self.axis, keepdims=self.keep_dims).astype(np.int64)
+            return np.asarray(np.argmax(x, axis=self.axis, keepdims=self.keep_dims)).astype(np.int64)
         index = x.shape[self.axis] - 1 - np.argmax(np.flip(x, self.axis), axis=self.axis, keepdims=self.keep_dims)
         return np.asarray(index).astype(np.int64)

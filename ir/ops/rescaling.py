@@ -60,7 +60,7 @@ class Rescale(Op):
     def evaluate(self, x: Array, multiplier: Array, shift: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the rescaled integers."""
         y = rescale(x.astype(np.int64) - self.input_zero_point, multiplier, shift, self.rounding)
-        return np.clip(y + self.output_zero_point, self.minimum, self.maximum).astype(self.to.dtype)
+        return np.asarray(np.clip(y + self.output_zero_point, self.minimum, self.maximum).astype(self.to.dtype))
 
 
 @register

@@ -104,7 +104,7 @@ class Resize(Op):
 
     def fixed_weights(self, axis: int) -> Array:
         """Return the upper index's weights along `axis` in units of 2^−11, int64."""
-        return np.rint(self.linear_indices(axis)[2] * (1 << WEIGHT_BITS)).astype(np.int64)
+        return np.asarray(np.rint(self.linear_indices(axis)[2] * (1 << WEIGHT_BITS))).astype(np.int64)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the resampled tensor."""
@@ -122,7 +122,8 @@ class Resize(Op):
         a, b = np.take(x, low, axis=axis), np.take(x, high, axis=axis)
         if x.dtype.kind == "f":
             w = weight.reshape(view)
-            return (a * (1 - w) + b * w).astype(x.dtype)
+            return np.asarray(a * (1 - w) + b * w).astype(x.dtype)
         w = self.fixed_weights(axis).reshape(view)
         one = 1 << WEIGHT_BITS
-        return ((a.astype(np.int64) * (one - w) + b.astype(np.int64) * w + one // 2) >> WEIGHT_BITS).astype(x.dtype)
+        total = np.asarray(a.astype(np.int64) * (one - w) + b.astype(np.int64) * w + one // 2)
+        return (total >> WEIGHT_BITS).astype(x.dtype)

@@ -124,8 +124,8 @@ class Gelu(Unary):
     def function(self, x: Array) -> Array:
         """Return GELU."""
         if self.approximate == "tanh":
-            return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-        return 0.5 * x * (1 + (np.asarray(_erf(x / math.sqrt(2))) if x.size else x))
+            return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+        return np.asarray(0.5 * x * (1 + (np.asarray(_erf(x / math.sqrt(2))) if x.size else x)))
 
 
 @register
