@@ -108,12 +108,17 @@ def build_c_source(functions: Iterable[PrimFunc]) -> str:
     return _bodies_only(source)
 
 
-_PROLOGUE = re.compile(r"^\s*#(?!\s*pragma)[^\n]*\n|^\s*extern \"C\"\s*\n?|^// tvm target[^\n]*\n", re.MULTILINE)
-_EXPORT = re.compile(r"\bTVM_DLL\s+|\bTVM_FFI_DLL_EXPORT\s+")
-_PROTOTYPE = re.compile(r"^[a-z][\w ]*[\w*]\s*\([^;{}]*\);\n", re.MULTILINE)
+_FOREIGN = re.compile(
+    r"^#[^\n]*\n"  # includes, guards, macros
+    r"|^extern \"C\"\n"
+    r"|^// tvm target[^\n]*\n"
+    r"|^void\* __tvm_ffi__library_ctx = NULL;\n"
+    r"|^TVM_DLL [^;{}]*;\n",  # forward declarations
+    re.MULTILINE,
+)
 
 
 def _bodies_only(source: str) -> str:
-    """Strip TVM's preprocessor lines, export macros and forward declarations from generated C."""
-    text = _PROTOTYPE.sub("", _EXPORT.sub("", _PROLOGUE.sub("", source)))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    """Strip TVM's preprocessor lines, globals, forward declarations and export macros from generated C."""
+    text = _FOREIGN.sub("", source).replace("TVM_DLL ", "")
+    return re.sub(r"\bbool\b", "_Bool", text).strip() + "\n"

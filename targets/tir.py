@@ -142,7 +142,7 @@ class Body:
 
     def allocate(self, name: str, elements: int, dtype: str) -> Buffer:
         """Allocate a local buffer; constant-indexed ones end up in registers."""
-        local = tirx.decl_buffer((elements,), dtype, name=name, scope="local", layout=None)
+        local = tirx.decl_buffer((elements,), dtype, name=name, scope="global", layout=None)
         self.add(tirx.AllocBuffer(local))
         return local
 

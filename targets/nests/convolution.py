@@ -22,7 +22,7 @@ from qcc.targets import tir
 from qcc.targets.instructions import STEP, DotInstruction
 from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
 from qcc.targets.nests.gathered_rows import GatheredRows
-from qcc.targets.nests.register_tile import InputType, Panel, RegisterTile, Rows, RowSource, tile_for
+from qcc.targets.nests.register_tile import MOST_ROWS, InputType, Panel, RegisterTile, Rows, RowSource, tile_for
 from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
 
@@ -31,6 +31,9 @@ RowKind: TypeAlias = Literal["dense", "taps", "gathered"]
 
 FEW_CHANNELS = 16
 """Below this many channels in a group the rows are gathered: the runs would be too short."""
+
+MOST_TAP_ROWS = 8
+"""Each row of a tile over taps keeps its address in a scalar register."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class Convolution:
         columns = self.output_channels // self.groups
         runs = window.taps if self.row_kind == "taps" else 1
         length = max(window.taps * window.group_channels // runs, STEP)
-        return Panel(self.groups, window.rows, columns, runs, length, tile_for(window.rows, columns, dot))
+        most_rows = MOST_TAP_ROWS if self.row_kind == "taps" else MOST_ROWS
+        tile = tile_for(window.rows, columns, dot, most_rows)
+        return Panel(self.groups, window.rows, columns, runs, length, tile)
 
     @property
     def padding_bytes(self) -> int:

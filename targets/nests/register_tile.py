@@ -41,7 +41,11 @@ class Tile:
     vectors: int
 
 
-def tile_for(rows: int, columns: int, dot: DotInstruction) -> Tile:
+MOST_ROWS = 14
+"""The tallest tile: more rows than this are never better."""
+
+
+def tile_for(rows: int, columns: int, dot: DotInstruction, most_rows: int = MOST_ROWS) -> Tile:
     """The register tile with the least estimated time for a matrix of `rows` × `columns` outputs.
 
     Two dot products and two loads a cycle, a latency of four cycles, and tiles that fill up with overlap.
@@ -50,7 +54,7 @@ def tile_for(rows: int, columns: int, dot: DotInstruction) -> Tile:
     best = min(
         (_step_cost(rows, count, Tile(height, width)), -width, -height)
         for width in range(1, 9)
-        for height in range(1, min(rows, 14) + 1)
+        for height in range(1, min(rows, most_rows) + 1)
         if height * width + width + dot.temporaries <= dot.registers and width <= max(count, 1)
     )
     return Tile(-best[2], -best[1])
@@ -59,9 +63,9 @@ def tile_for(rows: int, columns: int, dot: DotInstruction) -> Tile:
 def _step_cost(rows: int, vectors: int, tile: Tile) -> float:
     """Cycles for one step of the whole matrix; weights come from farther away than activations."""
     blocks = -(-vectors // tile.vectors)
-    loads = 0.2 * tile.vectors
+    loads = 0.35 * tile.vectors
     return blocks * sum(
-        count * (max(height * tile.vectors / 2, (height + tile.vectors) / 2, 4.0) + loads + 0.3 * height)
+        count * (max(height * tile.vectors / 2, (height + tile.vectors) / 2, 4.0) + loads + 0.25 * height)
         for count, height in row_tiles(rows, tile)
     )
 
@@ -257,7 +261,8 @@ class _TileEmitter:
                     body.store(self.output, target, value, valid)
                 else:
                     body.store(staged, row * self.lanes, value, valid)
-                    self._look_up(staged, row * self.lanes, body.let("target", target), valid)
+            if staged is not None:
+                self._look_up(staged, first, start, (height, valid))
 
     def _stage(self, height: int) -> Buffer | None:
         """Room for the bytes of one column of vectors on their way through the table."""
@@ -265,9 +270,12 @@ class _TileEmitter:
             return None
         return self.body.allocate("staged", height * self.lanes, self.nest.epilogue.output_type)
 
-    def _look_up(self, staged: Buffer, offset: int, target: Expr, count: int) -> None:
-        """Replace `count` staged values by their table entries, on the way to the output."""
+    def _look_up(self, staged: Buffer, first: Expr, start: Expr, count: tuple[int, int]) -> None:
+        """Replace the staged values, `count` rows and lanes, by their table entries on the way to the output."""
         zero = 128 if self.nest.epilogue.output_type == "int8" else 0
-        with self.body.loop("lane", count) as lane:
-            entry = tir.cast(tir.load(staged, lane + tir.constant(offset)), "int32") + tir.constant(zero)
-            self.body.store(self.output, target + lane, tir.load(self.constants["table"], entry))
+        stride = self.nest.panel.columns * self.nest.panel.groups
+        with self.body.loop("staged_row", count[0]) as row, self.body.loop("lane", count[1]) as lane:
+            value = tir.load(staged, row * tir.constant(self.lanes) + lane)
+            entry = self.body.let("entry", tir.cast(value, "int32") + tir.constant(zero))
+            target = (first + row) * tir.constant(stride) + start + lane
+            self.body.store(self.output, target, tir.load(self.constants["table"], entry))
