@@ -58,6 +58,7 @@ class Rewriter:
         for value in module.values:
             self.builder.unique(value)
         self.replaced: dict[str, Value] = {}
+        self._inherited_uses: dict[str, int] = {}
         self._op: Op | None = None
 
     def current(self, value: Value) -> Value:
@@ -73,27 +74,31 @@ class Rewriter:
         return self.builder.constant_of(value)
 
     def use_count(self, value: Value) -> int:
-        """Return how many operations and outputs of the module before the sweep read `value`."""
-        return self.module.use_count(value)
+        """Return how many operations and outputs read `value`: at least what is true after the sweep's rewrites so far.
+
+        The count is that of the module before the sweep, and of all that `value` has replaced since. A value made in
+        this sweep has 0; the next sweep knows it.
+        """
+        return self.module.use_count(value) + self._inherited_uses.get(value.name, 0)
 
     def is_output(self, value: Value) -> bool:
-        """True where `value` is returned."""
-        return value.name in self.module.output_names
+        """True where `value`, or one that it replaced in this sweep, is returned."""
+        return any(self.current(o.value).name == value.name for o in self.module.outputs)
 
     def emit(self, op_class: type[Op], *operands: Value, **attributes: Any) -> Value:
-        """Append a new operation with one result; its provenance is that of the operation being rewritten."""
-        return self.builder.emit(op_class, *operands, **self._with_location(attributes))
+        """Append a new operation with one result; provenance and notes are those of the operation being rewritten."""
+        return self.builder.emit(op_class, *operands, **self._with_notes(attributes))
 
     def emit_many(self, op_class: type[Op], *operands: Value, **attributes: Any) -> tuple[Value, ...]:
         """Append a new operation with any number of results."""
-        return self.builder.emit_many(op_class, *operands, **self._with_location(attributes))
+        return self.builder.emit_many(op_class, *operands, **self._with_notes(attributes))
 
     def emit_op(self, op: Op, **changes: Any) -> tuple[Value, ...]:
         """Append a changed copy of `op` with fresh result names; result types are inferred unless `types` is given."""
         types = changes.pop("types", None)
         op = replace_op(op, **self._with_location(changes), results=())
         types = op.infer() if types is None else types
-        names = changes.get("names", tuple(op.name for _ in types))
+        names = tuple(op.name for _ in types)
         results = tuple(Value(self.builder.unique(n), t) for n, t in zip(names, types, strict=True))
         return self.builder.append(replace_op(op, results=results))
 
@@ -105,6 +110,10 @@ class Rewriter:
         location = self._op.location if self._op is not None else Location()
         attributes.setdefault("location", location.by(self.name))
         return attributes
+
+    def _with_notes(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        attributes.setdefault("notes", self._op.notes if self._op is not None else ())
+        return self._with_location(attributes)
 
     def sweep(self, patterns: Sequence[Pattern], report: RewriteReport) -> Module:
         """Return the module after one forward pass over its operations."""
@@ -145,6 +154,8 @@ class Rewriter:
             if new.name in fresh and new.name not in renamed:
                 renamed[new.name] = Value(old.name, new.type)
             self.replaced[old.name] = renamed.get(new.name, new)
+            if new.name not in renamed:
+                self._inherited_uses[new.name] = self._inherited_uses.get(new.name, 0) + self.use_count(old)
         emitted = self.builder.ops[start:]
         del self.builder.ops[start:]
         for new_op in emitted:
