@@ -47,7 +47,7 @@ class Convolution:
     kernel: int = 3
     groups: int = 1
 
-    def module(self) -> Any:  # noqa: ANN401 - torch is not followed by the type checker
+    def module(self) -> Any:
         """Return the two layers to train."""
         layer = nn.Conv2d(
             self.inputs, self.outputs, self.kernel, padding=self.kernel // 2, groups=self.groups, bias=False
@@ -64,7 +64,7 @@ CONVOLUTIONS = [
 ]
 
 
-def forward(layers: Any, image: Any) -> Any:  # noqa: ANN401 - torch is not followed by the type checker
+def forward(layers: Any, image: Any) -> Any:
     """Return the logits of a batch of images."""
     x = functional.relu(layers["stem"](image))
     x = functional.relu(layers["depthwise"](x))
@@ -75,7 +75,7 @@ def forward(layers: Any, image: Any) -> Any:  # noqa: ANN401 - torch is not foll
     return layers["dense"](x.mean((2, 3)))
 
 
-def shifted(images: Any) -> Any:  # noqa: ANN401 - torch is not followed by the type checker
+def shifted(images: Any) -> Any:
     """Return each image moved by -1, 0 or 1 pixel in each direction; what enters is black."""
     padded = functional.pad(images, (1, 1, 1, 1))
     rows = torch.randint(0, 3, (len(images),))
@@ -84,7 +84,7 @@ def shifted(images: Any) -> Any:  # noqa: ANN401 - torch is not followed by the 
     return torch.stack(moved)
 
 
-def train(images: Bytes, labels: Bytes) -> Any:  # noqa: ANN401 - torch is not followed by the type checker
+def train(images: Bytes, labels: Bytes) -> Any:
     """Return the trained layers, in inference mode."""
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
@@ -130,7 +130,7 @@ def network_nodes() -> list[onnx.NodeProto]:
     """Return the nodes of the network that `forward` computes."""
     stem, depthwise, pointwise, residual_1, residual_2 = CONVOLUTIONS
 
-    def node(op: str, inputs: list[str], output: str, name: str, **attributes: Any) -> onnx.NodeProto:  # noqa: ANN401 - attributes have many types
+    def node(op: str, inputs: list[str], output: str, name: str, **attributes: Any) -> onnx.NodeProto:
         return helper.make_node(op, inputs, [output], name=name, **attributes)
 
     return [
@@ -152,7 +152,7 @@ def network_nodes() -> list[onnx.NodeProto]:
     ]
 
 
-def weights(layers: Any) -> dict[str, npt.NDArray[np.float32]]:  # noqa: ANN401 - torch is not followed by the type checker
+def weights(layers: Any) -> dict[str, npt.NDArray[np.float32]]:
     """Return the trained parameters under the names that the ONNX nodes use."""
     tensors = {"dense.weight": layers["dense"].weight, "dense.bias": layers["dense"].bias}
     for convolution in CONVOLUTIONS:
@@ -162,7 +162,7 @@ def weights(layers: Any) -> dict[str, npt.NDArray[np.float32]]:  # noqa: ANN401 
     return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
 
 
-def onnx_model(layers: Any) -> onnx.ModelProto:  # noqa: ANN401 - torch is not followed by the type checker
+def onnx_model(layers: Any) -> onnx.ModelProto:
     """Return the trained network as an ONNX model, with a symbolic batch."""
     graph = helper.make_graph(
         network_nodes(),
