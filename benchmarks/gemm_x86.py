@@ -28,7 +28,7 @@ from qcc.targets.lowering import build_object
 from qcc.targets.nests.convolution import convolution, packed_constants
 from qcc.targets.nests.epilogue import Epilogue, rescale_for
 from qcc.targets.nests.matmul import matmul
-from qcc.targets.nests.register_tile import InputType
+from qcc.targets.nests.products import InputType
 from qcc.targets.x86_instructions import AVX512_VNNI
 
 SHAPES = (

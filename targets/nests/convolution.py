@@ -6,6 +6,8 @@ A row of the matrix is an output pixel. Three ways to find its activation bytes,
 * *taps*: one run of `channels` bytes for each kernel tap; the address of the run is the input pixel, or a row of zero
   points where the tap falls into the padding;
 * *gathered*: with few channels, the bytes of a tile of rows are copied together first.
+
+A depthwise convolution is the same nest over taps with another product: channel by channel.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from qcc.targets import tir
 from qcc.targets.instructions import STEP, DotInstruction
 from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
 from qcc.targets.nests.gathered_rows import GatheredRows
-from qcc.targets.nests.register_tile import MOST_ROWS, InputType, Panel, RegisterTile, Rows, RowSource, tile_for
+from qcc.targets.nests.panel import MOST_ROWS, Panel, channel_tile_for, tile_for
+from qcc.targets.nests.products import ChannelProduct, DotProduct, InputType, Product, RowSource
+from qcc.targets.nests.register_tile import RegisterTile, Rows
 from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
 
@@ -34,6 +38,9 @@ FEW_CHANNELS = 16
 
 MOST_TAP_ROWS = 8
 """Each row of a tile over taps keeps its address in a scalar register."""
+
+LEAST_LANES = 4
+"""Depthwise convolutions with fewer channels are computed as grouped ones."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +64,15 @@ class Convolution:
     input_zero_point: int = 0
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether output channel `c` reads input channel `c` only, and there are enough of them for a vector."""
+        return self.groups == self.input[3] == self.output_channels and self.groups >= LEAST_LANES
+
+    @property
     def window(self) -> Window:
-        """The sliding window."""
-        return Window(self.input, self.kernel, self.strides, self.dilations, self.padding, self.groups)
+        """The sliding window; that of a depthwise convolution covers all channels."""
+        groups = 1 if self.is_depthwise else self.groups
+        return Window(self.input, self.kernel, self.strides, self.dilations, self.padding, groups)
 
     @property
     def output(self) -> tuple[int, int, int, int]:
@@ -71,6 +84,8 @@ class Convolution:
     def row_kind(self) -> RowKind:
         """How rows are found."""
         window = self.window
+        if self.is_depthwise:
+            return "taps"
         if window.is_dense and window.group_channels >= STEP:
             return "dense"
         return "gathered" if window.group_channels < FEW_CHANNELS else "taps"
@@ -78,12 +93,21 @@ class Convolution:
     def panel(self, dot: DotInstruction) -> Panel:
         """The geometry of the matrix nest."""
         window = self.window
+        if self.is_depthwise:
+            lanes = min(dot.lanes, 1 << (self.groups.bit_length() - 1))
+            tile = channel_tile_for(window.rows, self.groups, lanes, dot.registers)
+            return Panel(1, window.rows, self.groups, window.taps, 1, lanes, tile, step=1)
         columns = self.output_channels // self.groups
         runs = window.taps if self.row_kind == "taps" else 1
         length = max(window.taps * window.group_channels // runs, STEP)
         most_rows = MOST_TAP_ROWS if self.row_kind == "taps" else MOST_ROWS
         tile = tile_for(window.rows, columns, dot, most_rows)
-        return Panel(self.groups, window.rows, columns, runs, length, tile)
+        return Panel(self.groups, window.rows, columns, runs, length, dot.lanes, tile)
+
+    def product(self, dot: DotInstruction) -> Product:
+        """What the nest does with a run."""
+        panel = self.panel(dot)
+        return ChannelProduct(panel, self.input_type) if self.is_depthwise else DotProduct(panel, self.input_type, dot)
 
     @property
     def padding_bytes(self) -> int:
@@ -148,7 +172,7 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
 
     `input` and `output` need no alignment; the constants come from `packed_constants` and are best 64-byte aligned.
     """
-    nest = RegisterTile(spec.panel(dot), dot, spec.input_type, spec.epilogue)
+    nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue)
     window = spec.window
     source = tir.buffer("input", int(np.prod(spec.input)), spec.input_type)
     constants = nest.constant_buffers(spec.padding_bytes)
@@ -156,7 +180,7 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
     if spec.row_kind == "dense":
         rows = _DenseRows(source, spec.input[3])
     elif spec.row_kind == "taps":
-        zeros = (constants["weights"], nest.panel.weight_bytes(dot.lanes))
+        zeros = (constants["weights"], nest.panel.weight_bytes)
         rows = _TapRows(source, window, zeros, spec.input_type)
     else:
         rows = GatheredRows(source, window, nest.panel, spec.input_type, spec.input_zero_point)
@@ -176,13 +200,13 @@ def packed_constants(
     `weights` is `[output channels, kernel height, kernel width, input channels / groups]`. `bias` is the layer's own:
     the zero point terms are folded in here. `multiplier` and `shift` have one element or one for each channel.
     """
-    panel = spec.panel(dot)
+    panel, product = spec.panel(dot), spec.product(dot)
     flat = np.zeros((spec.output_channels, panel.runs * panel.run_length), np.int8)
     flat[:, : weights[0].size] = weights.reshape(spec.output_channels, -1)
-    packed = panel.packed_weights(flat.reshape(spec.output_channels, panel.runs, panel.run_length), dot)
+    packed = panel.packed_weights(flat.reshape(spec.output_channels, panel.runs, panel.run_length), product.arrange)
     padding = np.full(spec.padding_bytes, spec.input_zero_point, spec.input_type).view(np.int8)
-    columns = panel.lane_columns(dot.lanes)
-    folded = folded_bias(bias, weights, spec.input_zero_point, dot.activation_offset(spec.input_type))
+    columns = panel.lane_columns()
+    folded = folded_bias(bias, weights, spec.input_zero_point, product.activation_offset)
     arrays: dict[str, Array] = {
         "weights": np.concatenate([packed, padding]),
         "bias": np.where(columns < 0, np.int32(0), folded[columns]),

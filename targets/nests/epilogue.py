@@ -117,10 +117,6 @@ class EpilogueEmitter:
     lanes: int
     buffers: dict[str, Buffer]
 
-    def bias(self, offset: Expr) -> Expr:
-        """The initial accumulators of the vector whose constants start at `offset`."""
-        return tir.load(self.buffers["bias"], offset, self.lanes)
-
     def column_constants(self, body: Body, offset: Expr) -> dict[str, Expr]:
         """The rescale's constants of one vector, loaded once for all rows of a tile."""
         names = [name for name, _ in self.epilogue.constants() if name not in ("bias", "table")]

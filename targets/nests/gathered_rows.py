@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from qcc.targets import tir
-from qcc.targets.nests.register_tile import InputType, Panel, Rows, RowSource
+from qcc.targets.nests.panel import Panel
+from qcc.targets.nests.products import InputType, RowSource
+from qcc.targets.nests.register_tile import Rows
 from qcc.targets.nests.window import Corner, Window
 from qcc.targets.tir import Body, Buffer, Expr
 

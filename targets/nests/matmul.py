@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qcc.targets.nests.convolution import Convolution
 from qcc.targets.nests.epilogue import Epilogue
-from qcc.targets.nests.register_tile import InputType
+from qcc.targets.nests.products import InputType
 
 
 def matmul(

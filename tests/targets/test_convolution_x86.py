@@ -13,7 +13,7 @@ from qcc.targets.instructions import VectorLevel
 from qcc.targets.nests.convolution import Convolution
 from qcc.targets.nests.epilogue import Epilogue, OutputType, rescale_for
 from qcc.targets.nests.matmul import matmul
-from qcc.targets.nests.register_tile import InputType
+from qcc.targets.nests.products import InputType
 from qcc.targets.x86_instructions import X86_LEVELS
 from tests.targets.kernel_library import Case, compile_cases, host_lacks
 
@@ -91,6 +91,26 @@ def _convolutions(generator: np.random.Generator) -> list[Case]:
         {"input": (1, 5, 6, 1), "kernel": (1, 3), "dilations": (1, 2), "padding": (0, 2, 0, 2), "channels": 5},
         {"input": (2, 4, 4, 6), "kernel": (3, 3), "strides": (1, 2), "padding": (1,) * 4, "groups": 6, "channels": 6},
         {"input": (1, 3, 3, 20), "kernel": (5, 5), "padding": (4, 4, 4, 4), "channels": 17},
+        {
+            "input": (1, 9, 8, 40),
+            "kernel": (3, 3),
+            "strides": (2, 2),
+            "padding": (0, 1, 1, 1),
+            "groups": 40,
+            "channels": 40,
+        },
+        {"input": (2, 5, 5, 8), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 8, "channels": 8},
+        {"input": (1, 6, 9, 13), "kernel": (5, 1), "groups": 13, "channels": 13},
+        {"input": (1, 5, 5, 6), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 6, "channels": 12},
+        {"input": (1, 4, 5, 3), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 3, "channels": 3},
+        {
+            "input": (1, 7, 7, 144),
+            "kernel": (3, 3),
+            "dilations": (2, 2),
+            "padding": (2,) * 4,
+            "groups": 144,
+            "channels": 144,
+        },
         {"input": (1, 32, 32, 1), "kernel": (5, 5), "strides": (3, 2), "padding": (1, 2, 3, 0), "channels": 9},
     ]
     cases = []

@@ -15,7 +15,7 @@ from qcc.targets.lowering import build_assembly, build_object
 from qcc.targets.nests.convolution import Convolution, convolution
 from qcc.targets.nests.epilogue import Epilogue, Rescale
 from qcc.targets.nests.matmul import matmul
-from qcc.targets.nests.register_tile import InputType
+from qcc.targets.nests.products import InputType
 from qcc.targets.x86_instructions import X86_LEVELS
 from tests.targets.kernel_library import host_lacks, load_object
 

@@ -1,0 +1,129 @@
+"""What a nest does with the bytes of one run: the dot product of dense channels, or a product channel by channel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from qcc.targets import tir
+from qcc.targets.instructions import DotInstruction
+from qcc.targets.nests.panel import Panel
+from qcc.targets.tir import Body, Buffer, Expr
+
+InputType: TypeAlias = Literal["int8", "uint8"]
+RowSource: TypeAlias = tuple[Buffer, Expr]
+"""A buffer and the element where a row's current run begins."""
+
+
+@dataclass(frozen=True)
+class Product(ABC):
+    """Adds one run of every row of a tile to the accumulators."""
+
+    panel: Panel
+    input_type: InputType
+
+    @property
+    def activation_offset(self) -> int:
+        """What the product adds to each activation, see `folded_bias`."""
+        return 0
+
+    def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Order the weights of one step, `[…, lanes, step]`."""
+        return weights
+
+    @abstractmethod
+    def accumulate(
+        self,
+        body: Body,
+        accumulators: Buffer,
+        weights: tuple[Buffer, Expr],
+        sources: list[RowSource],
+        columns: list[Expr],
+    ) -> None:
+        """Emit the products of one run.
+
+        `weights` is the packed buffer and the run's first step in it, `sources` has one entry for each row,
+        `columns` the first output column of each vector. Accumulator `row · vectors + vector` belongs to a pair.
+        """
+
+
+@dataclass(frozen=True)
+class DotProduct(Product):
+    """Every output column sees the same activations: broadcasts and dot instructions."""
+
+    dot: DotInstruction
+
+    @property
+    def activation_offset(self) -> int:
+        """That of the instruction."""
+        return self.dot.activation_offset(self.input_type)
+
+    def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """In the order of the instruction."""
+        return self.dot.arrange(weights)
+
+    def accumulate(
+        self,
+        body: Body,
+        accumulators: Buffer,
+        weights: tuple[Buffer, Expr],
+        sources: list[RowSource],
+        columns: list[Expr],
+    ) -> None:
+        """A loop over whole steps, and the overlapping last step."""
+        del columns
+        buffer, first = weights
+        length, size = self.panel.run_length, self.panel.step
+        full = length // size
+        with body.loop("step", full) as step:
+            self._step(body, accumulators, (buffer, first + step), step * tir.constant(size), sources)
+        if full < self.panel.steps:
+            last = tir.constant(length - size)
+            self._step(body, accumulators, (buffer, first + tir.constant(full)), last, sources)
+
+    def _step(
+        self, body: Body, accumulators: Buffer, weights: tuple[Buffer, Expr], depth: Expr, sources: list[RowSource]
+    ) -> None:
+        """One broadcast for each row, one dot product for each accumulator."""
+        vectors, size = self.panel.tile.vectors, self.panel.lanes * self.panel.step
+        buffer, step = weights
+        offsets = (step * tir.constant(vectors * size) + tir.constant(vector * size) for vector in range(vectors))
+        loaded = [self.dot.load_weights(body, buffer, offset) for offset in offsets]
+        for row, (source, start) in enumerate(sources):
+            word = tir.reinterpret(tir.load(source, start + depth, size // self.panel.lanes), "int32")
+            activation = self.dot.broadcast(body, word, self.input_type)
+            for vector in range(vectors):
+                place = row * vectors + vector
+                updated = self.dot.accumulate(tir.load(accumulators, place), activation, loaded[vector])
+                body.store(accumulators, place, updated)
+
+
+@dataclass(frozen=True)
+class ChannelProduct(Product):
+    """Output channel `c` sees input channel `c` only: one widening multiply-add for each tap and vector of channels.
+
+    The operands are int32 lanes that hold bytes; LLVM makes `vpmaddwd` or `vpdpwssd` of them, `smlal` on ARM.
+    """
+
+    def accumulate(
+        self,
+        body: Body,
+        accumulators: Buffer,
+        weights: tuple[Buffer, Expr],
+        sources: list[RowSource],
+        columns: list[Expr],
+    ) -> None:
+        """One tap."""
+        lanes, vectors = self.panel.lanes, self.panel.tile.vectors
+        buffer, step = weights
+        for vector, column in enumerate(columns):
+            offset = step * tir.constant(vectors * lanes) + tir.constant(vector * lanes)
+            weight = body.let("weight", tir.cast(tir.load(buffer, offset, lanes), f"int32x{lanes}"))
+            for row, (source, start) in enumerate(sources):
+                value = tir.cast(tir.load(source, start + column, lanes), f"int32x{lanes}")
+                place = row * vectors + vector
+                body.store(accumulators, place, tir.load(accumulators, place) + value * weight)
