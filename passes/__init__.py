@@ -4,10 +4,15 @@ if __name__ != "qcc.passes":
     raise ImportError(f"import qcc.passes, not {__name__}: a second copy of its classes would not equal the first")
 
 from .base import Calibration, Pass, PassContext, Progress, Remark
+from .calibrate import Calibrate
 from .eliminate_dead_code import EliminateDeadCode
 from .hardware import HardwareSpec
+from .insert_rescale import InsertRescale
 from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
+from .nudge_zero_points import NudgeZeroPoints
 from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text
+from .propagate_ranges import PropagateRanges
+from .quantize_weights import QuantizeWeights
 from .registry import ENTRY_POINTS, load_file, pass_named, register_pass, registered_passes
 
 __all__ = [  # by topic
@@ -20,6 +25,11 @@ __all__ = [  # by topic
     "Remark",
     # the passes
     "EliminateDeadCode",
+    "Calibrate",
+    "PropagateRanges",
+    "NudgeZeroPoints",
+    "QuantizeWeights",
+    "InsertRescale",
     # which there are
     "ENTRY_POINTS",
     "load_file",

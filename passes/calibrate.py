@@ -1,0 +1,144 @@
+"""The pass `calibrate`: runs data through the evaluator and attaches the ranges observed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from qcc.ir import (
+    Array,
+    CalibratedType,
+    CalibrationError,
+    EvaluationError,
+    Module,
+    PassError,
+    ScalarType,
+    Stage,
+    TensorType,
+    Value,
+    evaluate,
+    ops,
+    retype,
+)
+
+from .base import Pass, PassContext
+from .observers import MeanExtremes, MinMax, MovingAverage, Percentile, RangeObserver
+from .registry import register_pass
+
+
+@register_pass
+@dataclass(frozen=True)
+class Calibrate(Pass):
+    """Run the calibration data through the evaluator and attach the range of each value to its type.
+
+    Streams: one sample at a time, memory independent of their number. The ranges do not depend on the order of the
+    samples, but for `moving-average` with a momentum.
+
+    Options:
+        observer: `min-max`; `percentile`; `moving-average`: the mean of each sample's extremes.
+        percentile: how much of all elements the range keeps, in percent (observer `percentile`).
+        momentum: observer `moving-average`: 0 takes the plain mean, which no order of the samples changes; above 0 the
+            exponential moving average of Jacob et al. 2018 with that weight for a new sample, which the order does.
+    """
+
+    name: ClassVar[str] = "calibrate"
+    accepts: ClassVar[frozenset[Stage]] = frozenset({Stage.FLOAT})
+    observer: Literal["min-max", "moving-average", "percentile"] = "min-max"
+    percentile: float = 99.999
+    momentum: float = 0.0
+
+    def run(self, module: Module, context: PassContext) -> Module:
+        """Return the module with calibrated types."""
+        self._check_options()
+        observed = {v.name: self.new_observer() for v in module.values.values() if _observable(module, v)}
+        count = self._observe(module, context, observed)
+        types: dict[str, TensorType] = {}
+        for name, observer in observed.items():
+            low, high = observer.range()
+            if low == high == 0.0:
+                message = f"is 0 in all {count} calibration samples; its quantized form holds little else"
+                context.remark(self.name, name, message, "warning")
+            kind = module.values[name].type
+            types[name] = kind.with_element(CalibratedType(low, high, kind.element.expressed))
+        return retype(module, types)
+
+    def new_observer(self) -> RangeObserver:
+        """Return a fresh observer as the options say."""
+        if self.observer == "percentile":
+            return Percentile(self.percentile)
+        if self.observer == "moving-average":
+            return MovingAverage(self.momentum) if self.momentum else MeanExtremes()
+        return MinMax()
+
+    def _check_options(self) -> None:
+        if self.observer not in ("min-max", "moving-average", "percentile"):
+            help = "one of: min-max, moving-average, percentile"
+            raise PassError(f"there is no observer {self.observer!r}", help=help)
+        if not 50 < self.percentile <= 100:
+            raise PassError(f"a percentile of {self.percentile} is outside (50, 100]", help="try percentile=99.99")
+        if not 0 <= self.momentum <= 1:
+            raise PassError(f"a momentum of {self.momentum} is outside [0, 1]", help="try momentum=0.01")
+
+    def _observe(self, module: Module, context: PassContext, observed: dict[str, RangeObserver]) -> int:
+        """Run all samples; return how many there were."""
+        if context.calibration is None:
+            help = "give some typical inputs: --calibration FILE.npz, or calibration= in Python"
+            raise CalibrationError("there is no calibration data", help=help)
+        samples = context.calibration()
+        total = operator.length_hint(samples, 0) or None
+        count = 0
+        for sample in samples:
+            if context.progress is not None:
+                context.progress(self.name, count, total)
+            observe_sample(module, sample, count, observed)
+            count += 1
+        if count == 0:
+            raise CalibrationError("the calibration data holds no sample", help="give at least one, better a hundred")
+        if context.progress is not None:
+            context.progress(self.name, count, count)
+        return count
+
+
+def observe_sample(
+    module: Module, sample: Mapping[str, Array], index: int, observed: Mapping[str, RangeObserver]
+) -> None:
+    """Run one sample and show each value to its observer.
+
+    Raises:
+        CalibrationError: names what does not fit, or the value that is not finite, and the sample.
+    """
+    place = f"calibration sample {index}"
+
+    def observe(value: Value, array: Array) -> None:
+        observer = observed.get(value.name)
+        if observer is None or array.size == 0:
+            return
+        if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+            raise _not_finite(module, value, array, place)
+        observer.update(array)
+
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            evaluate(module, sample, observe)
+    except EvaluationError as error:
+        raise CalibrationError(error.message, place=place, op=error.op, help=error.help) from error
+
+
+def _observable(module: Module, value: Value) -> bool:
+    element = value.type.element
+    is_float = value.type.is_float and isinstance(element, ScalarType | CalibratedType)
+    return is_float and value.type.size > 0 and not isinstance(module.definition(value), ops.Constant)
+
+
+def _not_finite(module: Module, value: Value, array: Array, place: str) -> CalibrationError:
+    what = "NaN" if np.isnan(array).any() else "infinity"
+    definition = module.definition(value)
+    if definition is None:
+        help = "remove the sample, or correct how it was made"
+        return CalibrationError(f"input {value.name!r} holds {what}", place=place, help=help)
+    help = "the float model itself overflows on this sample: correct its weights, or remove the sample"
+    return CalibrationError(f"%{value.name} ({definition.name}) becomes {what}", place=place, help=help)

@@ -1,0 +1,143 @@
+"""Observers: what calibration remembers of the values that a tensor took.
+
+Each observer sees one array a sample, needs memory that does not grow with the samples, and (the exponential moving
+average excepted) gives bit for bit the same range whatever the order of the samples.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from fractions import Fraction
+
+import numpy as np
+
+from qcc.ir import Array
+
+#: Bins of a percentile observer on each side of zero.
+BINS = 2048
+_BINS_LOG2 = 11
+#: Magnitudes below 2^−100 all fall into the first bin, so that scaling by a power of two is exact in binary32.
+_SMALLEST_EXPONENT = -100
+
+
+class RangeObserver(ABC):
+    """Base: sees the arrays of one value, then gives its range."""
+
+    @abstractmethod
+    def update(self, array: Array) -> None:
+        """See one sample's array, finite and not empty."""
+
+    @abstractmethod
+    def range(self) -> tuple[float, float]:
+        """Return the minimum and maximum found, after at least one update."""
+
+
+class MinMax(RangeObserver):
+    """The smallest and the largest element of all samples."""
+
+    def __init__(self) -> None:
+        self.minimum, self.maximum = math.inf, -math.inf
+
+    def update(self, array: Array) -> None:
+        """Widen the range to the array's elements."""
+        self.minimum = min(self.minimum, float(array.min()))
+        self.maximum = max(self.maximum, float(array.max()))
+
+    def range(self) -> tuple[float, float]:
+        """Return the extremes."""
+        return self.minimum, self.maximum
+
+
+class MeanExtremes(RangeObserver):
+    """The mean over the samples of each sample's smallest and largest element.
+
+    It is what an exponential moving average of the extremes gives in expectation over all orders of the samples, and
+    depends on no order itself: sums are exact rationals.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.minima, self.maxima = Fraction(0), Fraction(0)
+
+    def update(self, array: Array) -> None:
+        """Add the array's extremes to the sums."""
+        self.count += 1
+        self.minima += Fraction(float(array.min()))
+        self.maxima += Fraction(float(array.max()))
+
+    def range(self) -> tuple[float, float]:
+        """Return the means, rounded once."""
+        return float(self.minima / self.count), float(self.maxima / self.count)
+
+
+class MovingAverage(RangeObserver):
+    """Exponential moving average of each sample's extremes: `m ← m + c·(m_sample − m)`; the first sample initialises.
+
+    Depends on the order of the samples. Source: Jacob et al. 2018, arXiv:1712.05877.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        self.momentum = momentum
+        self.extremes: tuple[float, float] | None = None
+
+    def update(self, array: Array) -> None:
+        """Move toward the array's extremes."""
+        low, high = float(array.min()), float(array.max())
+        if self.extremes is not None:
+            low = self.extremes[0] + self.momentum * (low - self.extremes[0])
+            high = self.extremes[1] + self.momentum * (high - self.extremes[1])
+        self.extremes = low, high
+
+    def range(self) -> tuple[float, float]:
+        """Return the averages."""
+        return self.extremes if self.extremes is not None else (0.0, 0.0)
+
+
+class Percentile(RangeObserver):
+    """The range that leaves out at most `(100 − percentile) / 2` percent of all elements at each end.
+
+    Histograms of magnitudes below and above zero, `BINS` equal bins each up to 2^exponent, the smallest power of two
+    above every magnitude seen. When it grows by 2^d, each 2^d neighbouring bins become one: the bin of x at the larger
+    exponent is ⌊⌊|x|·BINS/2^e⌋ / 2^d⌋ = ⌊|x|·BINS/2^(e+d)⌋, so the histogram is the same in every order.
+    Source of the method: Wu et al. 2020, arXiv:2004.09602.
+    """
+
+    def __init__(self, percentile: float) -> None:
+        self.percentile = percentile
+        self.exponent = _SMALLEST_EXPONENT
+        self.counts = np.zeros(2 * BINS, np.int64)  # bin i holds [i − BINS, i − BINS + 1)·width, above 0
+        self.extremes = MinMax()
+
+    def update(self, array: Array) -> None:
+        """Count the array's elements."""
+        self.extremes.update(array)
+        x = np.ascontiguousarray(array, np.float32).reshape(-1)
+        largest = max(float(x.max()), -float(x.min()))
+        if largest > 0:
+            self._grow(math.frexp(largest)[1])
+        index = np.multiply(x, np.float32(2.0 ** (_BINS_LOG2 - self.exponent)))
+        bins = index.astype(np.int32)  # toward zero: the magnitude's bin
+        bins += BINS
+        bins -= x < 0
+        self.counts += np.bincount(bins, minlength=2 * BINS)
+
+    def _grow(self, exponent: int) -> None:
+        """Let the bins reach 2^exponent."""
+        steps = min(exponent - self.exponent, _BINS_LOG2)
+        if steps <= 0:
+            return
+        kept = BINS >> steps
+        merged = self.counts.reshape(2 * kept, 1 << steps).sum(axis=1)
+        self.counts = np.zeros(2 * BINS, np.int64)
+        self.counts[BINS - kept : BINS + kept] = merged
+        self.exponent = exponent
+
+    def range(self) -> tuple[float, float]:
+        """Return the outer edges of the outermost bins kept, never beyond the true extremes."""
+        low, high = self.extremes.range()
+        allowed = int(self.counts.sum() * ((100 - self.percentile) / 200))
+        width = math.ldexp(1.0, self.exponent - _BINS_LOG2)
+        first = int(np.searchsorted(np.cumsum(self.counts), allowed, side="right"))
+        last = 2 * BINS - 1 - int(np.searchsorted(np.cumsum(self.counts[::-1]), allowed, side="right"))
+        return max(low, (first - BINS) * width), min(high, (last + 1 - BINS) * width)

@@ -1,0 +1,45 @@
+"""Means and sums: an exact integer sum, then one rescale that holds the divisor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qcc.ir import ops
+
+from .realizer import Realizer, realizes
+
+
+@realizes(ops.AvgPool2d)
+def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
+    """Realize `Σ (x − z) · s_x / (n·s_y)`; n differs by position where windows reach over the border."""
+    x = op.x.type.uniform()
+    total = r.emit(
+        ops.SumPool2d,
+        r.codes(op.x),
+        name=f"{op.result.name}_accumulator",
+        kernel=op.kernel,
+        strides=op.strides,
+        padding=op.padding,
+        dilation=op.dilation,
+        input_zero_point=x.zero_point,
+    )
+    divisors = np.maximum(op.divisors(), 1).astype(np.float64)  # a window without any tap sums to 0
+    factor = np.float64(x.scale) / (divisors * np.float64(op.result.type.uniform().scale))
+    r.define_rescale(op.result, total, factor, 0, op.clamp)
+
+
+@realizes(ops.ReduceMean, ops.ReduceSum)
+def reduce_sum(r: Realizer, op: ops.ReduceMean | ops.ReduceSum) -> None:
+    """Realize `Σ (x − z) · s_x / (n·s_y)`, n = 1 for a sum."""
+    x = op.x.type.uniform()
+    total = r.emit(
+        ops.ReduceSum,
+        r.codes(op.x),
+        name=f"{op.result.name}_accumulator",
+        axes=op.axes,
+        keep_dims=op.keep_dims,
+        input_zero_point=x.zero_point,
+    )
+    count = op.x.type.size // max(op.result.type.size, 1) if isinstance(op, ops.ReduceMean) else 1
+    factor = np.float64(x.scale) / (count * np.float64(op.result.type.uniform().scale))
+    r.define_rescale(op.result, total, factor)
