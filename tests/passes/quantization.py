@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from qcc.ir import F32, I8, Array, Builder, Module, Op, TensorType, UniformType, Value, evaluate, ops
+from qcc.ir import F32, I8, Array, Builder, Module, Op, TensorType, UniformType, Value, evaluate, evaluate_op, ops
 from qcc.passes import HardwareSpec, PassContext, PassManager, parse_pipeline
 
 TO_QUANTIZED = "calibrate,propagate-ranges,nudge-zero-points,quantize-weights"
@@ -87,3 +87,22 @@ def random_samples(module: Module, count: int, seed: int = 1) -> list[dict[str, 
     return [
         {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in module.inputs} for _ in range(count)
     ]
+
+
+def steps_by_value(quantized_module: Module, integer: Module, real: Mapping[str, Array]) -> dict[str, Array]:
+    """Return, for each operation's result, how many codes its integer form is away from its quantized form.
+
+    Both get the same operands, those that the integer module has there: differences do not add up.
+    """
+    seen: dict[str, Array] = {}
+    evaluate(integer, codes_of(integer, real), lambda value, array: seen.update({value.name: array}))
+    found = {}
+    for op in quantized_module.ops:
+        operands = []
+        for value in op.operands:
+            constant = quantized_module.constant(value)
+            operands.append(seen[value.name] if constant is None else constant)
+        for value, array in zip(op.results, evaluate_op(op, operands), strict=True):
+            if value.type.is_quantized and not isinstance(op, ops.Constant):
+                found[value.name] = np.abs(array.astype(np.int64) - seen[value.name])
+    return found
