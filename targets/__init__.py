@@ -2,3 +2,25 @@
 
 if __name__ != "qcc.targets":
     raise ImportError(f"import qcc.targets, not {__name__}: a second copy of its classes would not equal the first")
+
+from .c_family import C_FAMILY, CFamily
+from .registry import families, family_of, register_family
+from .target import NATIVE, Target, TargetFamily, native_target
+from .x86_family import X86_FAMILY, X86_FEATURE_LEVELS, X86Family, X86Level
+
+__all__ = [  # by topic
+    # targets
+    "NATIVE",
+    "CFamily",
+    "C_FAMILY",
+    "Target",
+    "TargetFamily",
+    "X86Family",
+    "X86Level",
+    "X86_FAMILY",
+    "X86_FEATURE_LEVELS",
+    "families",
+    "family_of",
+    "native_target",
+    "register_family",
+]

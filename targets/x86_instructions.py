@@ -16,6 +16,7 @@ import numpy.typing as npt
 from qcc.targets import tir
 from qcc.targets.instructions import STEP, DotInstruction, VectorLevel
 from qcc.targets.tir import Body, Buffer, Expr
+from qcc.targets.x86_family import X86_FEATURE_LEVELS
 
 _SIGN_BITS = -0x7F7F7F80
 """0x80808080 as an int32."""
@@ -82,27 +83,21 @@ class WideningPairs(DotInstruction):
         return accumulator
 
 
-def _llvm(cpu: str, *features: str) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
-    return (("kind", "llvm"), ("mtriple", "x86_64-linux-gnu"), ("mcpu", cpu), ("mattr", features))
+def _vector_level(name: str, dot: DotInstruction) -> VectorLevel:
+    level = X86_FEATURE_LEVELS[name]
+    return VectorLevel(level.name, level.llvm(), dot, level.cpu_flags)
 
 
-AVX2 = VectorLevel(
-    name="avx2",
-    llvm_target=_llvm("x86-64-v3"),
-    dot=WideningPairs("vpmaddwd", 8, registers=16, temporaries=3, intrinsic="llvm.x86.avx2.pmadd.wd"),
-    cpu_flags=("avx2",),
+AVX2 = _vector_level(
+    "avx2", WideningPairs("vpmaddwd", 8, registers=16, temporaries=3, intrinsic="llvm.x86.avx2.pmadd.wd")
 )
-AVX_VNNI = VectorLevel(
-    name="avx-vnni",
-    llvm_target=_llvm("x86-64-v3", "+avxvnni"),
-    dot=VectorNeuralNetwork("vpdpbusd", 8, registers=16, temporaries=1, intrinsic="llvm.x86.avx512.vpdpbusd.256"),
-    cpu_flags=("avx2", "avx_vnni"),
+AVX_VNNI = _vector_level(
+    "avx-vnni",
+    VectorNeuralNetwork("vpdpbusd", 8, registers=16, temporaries=1, intrinsic="llvm.x86.avx512.vpdpbusd.256"),
 )
-AVX512_VNNI = VectorLevel(
-    name="avx512-vnni",
-    llvm_target=_llvm("x86-64-v4", "+avx512vnni"),
-    dot=VectorNeuralNetwork("vpdpbusd", 16, registers=32, temporaries=2, intrinsic="llvm.x86.avx512.vpdpbusd.512"),
-    cpu_flags=("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"),
+AVX512_VNNI = _vector_level(
+    "avx512-vnni",
+    VectorNeuralNetwork("vpdpbusd", 16, registers=32, temporaries=2, intrinsic="llvm.x86.avx512.vpdpbusd.512"),
 )
 
 X86_LEVELS: dict[str, VectorLevel] = {level.name: level for level in (AVX2, AVX_VNNI, AVX512_VNNI)}

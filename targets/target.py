@@ -1,0 +1,165 @@
+"""What a target is: data. A triple, features and a cpu, and what passes and code generation need to know of them."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from qcc.ir import TargetError, nearest
+from qcc.passes import HardwareSpec
+
+NATIVE = "native"
+"""The name of the target that is the host."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A chip to compile for.
+
+    Attributes:
+        triple: as LLVM writes it, or `c`.
+        features: what the chip has beyond the triple's baseline, as written in a target text.
+        cpu: a processor's name, empty where only the features count.
+        family: name of the family that it belongs to.
+        llvm: the entries of TVM's target dictionary; `kind` is `c` or `llvm`.
+        table: `module:name` of the table of vector instructions that the loop nests use; empty: scalar nests only.
+        cpu_flags: what the processor must have, as /proc/cpuinfo names it; empty where any will do.
+        machine: `platform.machine()` of hosts that run the code; empty where any host with a C compiler does.
+        hardware: what the integer unit wants of a quantized model.
+        alignment: bytes to which tensors in the arena and constants are aligned; a power of two.
+    """
+
+    triple: str
+    features: tuple[str, ...] = ()
+    cpu: str = ""
+    family: str = ""
+    llvm: tuple[tuple[str, str | tuple[str, ...]], ...] = (("kind", "c"),)
+    table: str = ""
+    cpu_flags: tuple[str, ...] = ()
+    machine: str = ""
+    hardware: HardwareSpec = field(default_factory=HardwareSpec)
+    alignment: int = 16
+
+    def __str__(self) -> str:
+        """The text that parses back to this target: `TRIPLE[+FEATURE…][@CPU]`."""
+        return self.triple + "".join(f"+{f}" for f in self.features) + (f"@{self.cpu}" if self.cpu else "")
+
+    @staticmethod
+    def parse(text: str) -> Target:
+        """Return the target that `text` names: `c`, `native`, or `TRIPLE[+FEATURE…][@CPU]`.
+
+        A TargetError names the nearest triple, feature or cpu, and lists what there is.
+        """
+        from .registry import families, family_of
+
+        if text.strip() == NATIVE:
+            return native_target()
+        rest, _, cpu = text.strip().partition("@")
+        triple, *features = rest.split("+")
+        family = family_of(triple)
+        if family is None:
+            triples = [t for f in families().values() for t in f.triples]
+            raise _unknown("triple", triple, [*triples, NATIVE], text)
+        for feature in features:
+            if feature not in family.features:
+                raise _unknown("feature", feature, list(family.features), text)
+        if cpu and cpu not in family.cpus:
+            raise _unknown("cpu", cpu, list(family.cpus), text)
+        return family.target(triple, tuple(dict.fromkeys(features)), cpu)
+
+    @property
+    def emits_c(self) -> bool:
+        """True where the artifact is C source, False where it is machine code."""
+        return dict(self.llvm)["kind"] == "c"
+
+    def tvm_target(self) -> dict[str, Any]:
+        """Return TVM's target dictionary."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in self.llvm}
+
+    @property
+    def instructions(self) -> Any:
+        """The table of vector instructions (`VectorLevel`), None where only scalar nests are used.
+
+        Loads the code generator.
+        """
+        if not self.table:
+            return None
+        module, _, name = self.table.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def missing_on_host(self) -> tuple[str, ...]:
+        """Return what this host lacks to run the code: the machine's name, or flags of the processor; empty if none."""
+        if self.machine and (platform.machine() != self.machine or sys.platform != "linux"):
+            return (f"a {self.machine} processor under Linux",)
+        return missing_cpu_flags(self.cpu_flags)
+
+
+@dataclass(frozen=True)
+class TargetFamily:
+    """Targets of one kind; one file each, registered by `register_family`.
+
+    Attributes:
+        name: of the family.
+        summary: one line for `qcc targets`.
+        triples: the triples that belong to it.
+        features: what may follow a triple, with one line each.
+        cpus: names that may follow `@`, each with the features that it stands for.
+    """
+
+    name: str
+    summary: str
+    triples: tuple[str, ...]
+    features: dict[str, str] = field(default_factory=dict)
+    cpus: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
+        """Return the target for a triple, features and a cpu, all of them known to the family."""
+        raise TargetError(f"family {self.name} makes no targets", help="define target(self, triple, features, cpu)")
+
+    def native(self) -> Target | None:
+        """Return the best target of the family for this host, None if the host does not belong to it."""
+        return None
+
+
+def native_target() -> Target:
+    """Return the best target for this host, by its processor's features; a TargetError if no family knows it."""
+    from .registry import families
+
+    for family in families().values():
+        found = family.native()
+        if found is not None:
+            return found
+    raise TargetError(
+        f"no target makes machine code for this host ({platform.machine()}, {sys.platform})",
+        help="use the target c, which any C99 compiler takes",
+    )
+
+
+@cache
+def host_cpu_flags() -> frozenset[str]:
+    """Return the features of the host's processor as /proc/cpuinfo names them; empty where there is no such file."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return frozenset()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(("flags", "Features")):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def missing_cpu_flags(needed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the `needed` processor features that the host lacks."""
+    return tuple(flag for flag in needed if flag not in host_cpu_flags())
+
+
+def _unknown(what: str, name: str, known: list[str], text: str) -> TargetError:
+    """Return the error for an unknown part of a target text, with the nearest name and the whole list."""
+    listing = f"known {what}s: " + ", ".join(known) if known else f"this triple takes no {what}s"
+    hint = nearest(name, known)
+    help = f"{hint} ({listing})" if hint.startswith("did") else listing
+    return TargetError(f"there is no {what} {name!r}", place=f"target {text!r}", help=help)
