@@ -4,6 +4,9 @@ if __name__ != "qcc.targets":
     raise ImportError(f"import qcc.targets, not {__name__}: a second copy of its classes would not equal the first")
 
 from .c_family import C_FAMILY, CFamily
+from .fuse_epilogue import FuseEpilogue
+from .kernel import ConstantArgument, Kernel, LoweredKernel, lower_kernel, partition
+from .plan_memory import PlanMemory, arena_bytes, check_plan
 from .registry import families, family_of, register_family
 from .target import NATIVE, Target, TargetFamily, native_target
 from .x86_family import X86_FAMILY, X86_FEATURE_LEVELS, X86Family, X86Level
@@ -23,4 +26,15 @@ __all__ = [  # by topic
     "family_of",
     "native_target",
     "register_family",
+    # passes for one target
+    "FuseEpilogue",
+    "PlanMemory",
+    "arena_bytes",
+    "check_plan",
+    # kernels
+    "ConstantArgument",
+    "Kernel",
+    "LoweredKernel",
+    "lower_kernel",
+    "partition",
 ]
