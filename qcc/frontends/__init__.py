@@ -1,0 +1,5 @@
+"""Frontends: one a model format. `load` picks the one that a file is for."""
+
+from .frontend import Frontend, frontend_for, load, register_frontend, registered_frontends
+
+__all__ = ["Frontend", "frontend_for", "load", "register_frontend", "registered_frontends"]

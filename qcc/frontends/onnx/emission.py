@@ -1,0 +1,233 @@
+"""Emission: turns what importers ask for into operations, folds what is known at import, and keeps names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from qcc.ir import (
+    F32,
+    SCALAR_TYPES,
+    Array,
+    Dense,
+    Location,
+    Module,
+    Op,
+    Output,
+    ScalarType,
+    Shape,
+    Stage,
+    TensorType,
+    Value,
+    c_identifier,
+    drop_dead,
+    evaluate_op,
+    replace_op,
+    verify,
+)
+from qcc.ir.ops import Constant
+
+from .problem import Problem, Unsupported
+
+#: Elements that a tensor computed at import may have.
+FOLD_LIMIT = 1 << 27
+
+
+class Tensor:
+    """A tensor while the model is imported: known data, or the value that will hold it, or both.
+
+    Attributes:
+        name: of the tensor in the model.
+        array: its data, where that is known at import, in the model's own precision.
+        value: the IR value, once something reads it at run time.
+        note: how its data was changed when it was read.
+    """
+
+    def __init__(self, name: str, array: Array | None = None, value: Value | None = None, note: str = "") -> None:
+        self.name = name
+        self.array = array
+        self.value = value
+        self.note = note
+
+    @property
+    def shape(self) -> Shape:
+        """Its shape."""
+        return self.type.shape if self.array is None else self.array.shape
+
+    @property
+    def rank(self) -> int:
+        """Its number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def type(self) -> TensorType:
+        """Its type: that of the data where this is known, so perhaps f16 or f64."""
+        if self.array is not None:
+            return TensorType(self.array.shape, scalar_type(self.array.dtype))
+        if self.value is None:
+            raise Unsupported(f"{self.name!r} has no value")
+        return self.value.type
+
+    @property
+    def element(self) -> ScalarType:
+        """Its element type."""
+        return self.type.element.expressed
+
+
+def scalar_type(dtype: np.dtype[Any]) -> ScalarType:
+    """Return the IR's type of a NumPy type; Unsupported where it has none."""
+    for scalar in SCALAR_TYPES.values():
+        if scalar.dtype == dtype and scalar.bits != 4:
+            return scalar
+    raise Unsupported(f"elements of type {dtype} are not supported")
+
+
+class Emitter:
+    """Collects the operations of a module.
+
+    The operations of a node are kept back until the node is finished, because only then it is known which of their
+    results are the node's, and get the model's names.
+
+    Args:
+        name: of the module.
+        reserved: names of the model's tensors, kept free for them.
+    """
+
+    def __init__(self, name: str, reserved: Iterable[str]) -> None:
+        self.name = c_identifier(name)
+        self.problems: list[Problem] = []
+        self.location = Location()
+        self.hint = "v"
+        self._unclaimed = set(reserved)
+        self._names = set(self._unclaimed)
+        self._inputs: list[Value] = []
+        self._ops: list[Op] = []
+        self._outputs: list[Output] = []
+        self._pending: list[Op] = []
+        self._folded: dict[Any, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = {}
+
+    def input(self, name: str, type: TensorType) -> Tensor:
+        """Add an input of the module."""
+        self._unclaimed.discard(name)
+        self._inputs.append(Value(name, type))
+        return Tensor(name, value=self._inputs[-1])
+
+    def emit(self, op_class: type[Op], operands: Sequence[Tensor], attributes: dict[str, Any]) -> tuple[Tensor, ...]:
+        """Return the results of an operation: computed now where all operands are known, else emitted."""
+        if operands and all(t.array is not None for t in operands):
+            return self._fold(op_class, tuple(operands), attributes)
+        values = tuple(self.materialize(t) for t in operands)
+        op = op_class(operands=values, location=self.location, **attributes)
+        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in op.infer())
+        self._pending.append(replace_op(op, results=results))
+        return tuple(Tensor(v.name, value=v) for v in results)
+
+    def _fold(self, op_class: type[Op], operands: tuple[Tensor, ...], attributes: dict[str, Any]) -> tuple[Tensor, ...]:
+        key = (op_class, tuple(sorted(attributes.items())), tuple(map(id, operands)))
+        if key in self._folded:
+            return self._folded[key][1]
+        values = tuple(Value(f"operand{i}", t.type) for i, t in enumerate(operands))
+        op = op_class(operands=values, **attributes)
+        results = tuple(Value(f"result{i}", t) for i, t in enumerate(op.infer()))
+        check_fold_size(sum(v.type.size for v in results))
+        arrays = evaluate_op(replace_op(op, results=results), [t.array for t in operands if t.array is not None])
+        moved = operands[0] if op.moves_data and len(operands) == 1 else None
+        name, note = (moved.name, moved.note) if moved else (self.hint, "")
+        folded = tuple(Tensor(name, array=a, note=note) for a in arrays)
+        self._folded[key] = (operands, folded)  # the operands stay alive, so their ids stay theirs
+        return folded
+
+    def materialize(self, tensor: Tensor) -> Value:
+        """Return the tensor's value, a constant if need be: floats as f32, and finite."""
+        if tensor.value is not None:
+            return tensor.value
+        array, note = tensor.array, tensor.note
+        if array is None:
+            raise Unsupported(f"{tensor.name!r} has no value")
+        self._check_finite(tensor.name, array)
+        if array.dtype.kind == "f" and array.dtype != np.float32:
+            note = note or f"{array.dtype} to f32"
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+            self._check_finite(tensor.name, array)
+        notes = (("converted", note),) if note else ()
+        type = TensorType(array.shape, scalar_type(array.dtype))
+        location = Location(self.location.file, tensor.name)
+        tensor.value = Value(self._claim(tensor.name), type)
+        self._pending.append(Constant(value=Dense(array), results=(tensor.value,), location=location, notes=notes))
+        return tensor.value
+
+    def _check_finite(self, name: str, array: Array) -> None:
+        if array.dtype.kind != "f":
+            return
+        nans, infinities = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+        counts = [f"{n} {what}" for n, what in ((nans, "NaN"), (infinities, "infinite")) if n]
+        if counts:
+            text = " and ".join(counts)
+            self.problems.append(Problem(f"tensor {name!r}", f"{text} of its {array.size} elements"))
+
+    def _claim(self, name: str) -> str:
+        """Return `name` where it is the model's and not yet used, else a free one like it."""
+        if name in self._unclaimed:
+            self._unclaimed.discard(name)
+            return name
+        return self._unique(name)
+
+    def _unique(self, name: str) -> str:
+        base, count = name or "v", 0
+        name = base
+        while name in self._names:
+            count += 1
+            name = f"{base}_{count}"
+        self._names.add(name)
+        return name
+
+    def discard(self) -> None:
+        """Drop the operations of the node: it can't be imported."""
+        self._pending.clear()
+
+    def finish(self, names: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Append the node's operations; the results among `tensors` that they define get the model's names."""
+        fresh = {v.name for op in self._pending for v in op.results}
+        renamed: dict[str, Value] = {}
+        finished = []
+        for name, tensor in zip(names, tensors, strict=True):
+            value = tensor.value
+            if value is not None and tensor.array is None and name and value.name in fresh:
+                if value.name not in renamed:
+                    self._unclaimed.discard(name)
+                    renamed[value.name] = Value(name, value.type)
+                tensor = Tensor(name, value=renamed[value.name])
+            finished.append(tensor)
+        for op in self._pending:
+            operands = tuple(renamed.get(v.name, v) for v in op.operands)
+            results = tuple(renamed.get(v.name, v) for v in op.results)
+            self._ops.append(replace_op(op, operands=operands, results=results))
+        self._pending.clear()
+        return finished
+
+    def output(self, name: str, tensor: Tensor) -> None:
+        """Add an output of the module."""
+        value = self.materialize(tensor)
+        self.finish((), ())
+        self._outputs.append(Output(name, value))
+
+    def build(self) -> Module:
+        """Return the verified module, without operations whose results nothing reads."""
+        module = Module(self.name, Stage.FLOAT, tuple(self._inputs), tuple(self._ops), tuple(self._outputs))
+        module = drop_dead(module)
+        verify(module)
+        return module
+
+
+def check_fold_size(elements: int) -> None:
+    """Raise Unsupported where a tensor to be computed at import would be too large."""
+    if elements > FOLD_LIMIT:
+        raise Unsupported(f"a constant of {elements} elements would be computed, {FOLD_LIMIT} is the limit")
+
+
+def as_compiled(type: TensorType) -> TensorType:
+    """Return the type that a tensor has in the module: all floats are f32."""
+    return type.with_element(F32) if type.is_float else type

@@ -1,0 +1,134 @@
+"""The importer of ONNX graphs: nodes in order, each by the importer of its operation, problems collected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import onnx
+
+from qcc.ir import EvaluationError, FrontendError, IrError, Location, Module, nearest
+
+from ..frontend import Shapes
+from .emission import Emitter, Tensor
+from .functions import inline_functions
+from .graph import describe, node_label, ordered_nodes
+from .interface import input_types
+from .node import Node
+from .ops import IMPORTERS, importer_note
+from .problem import Problem, Unsupported, raise_problems
+from .reading import check_outline, opset_of
+from .tensor_data import tensor_array
+
+
+def import_model(
+    model: onnx.ModelProto,
+    name: str = "model",
+    batch: int = 1,
+    shapes: Shapes | None = None,
+    folder: Path | None = None,
+) -> Module:
+    """Return the float module of an ONNX model.
+
+    Args:
+        name: of the file, for provenance and messages; the module is named after its stem.
+        batch: takes the place of a symbolic first dimension of the inputs.
+        shapes: whole shapes of inputs by name.
+        folder: of the model, where external data lies.
+
+    Raises:
+        FrontendError: lists all that can't be imported.
+    """
+    check_outline(model, name)
+    model = inline_functions(model, name)
+    return GraphImporter(model, name, folder).run(batch, shapes or {})
+
+
+class GraphImporter:
+    """The state of one import.
+
+    A tensor that could not be imported is None in `tensors`; nodes that read it are not imported either, and say
+    nothing of it, so that every problem is reported once.
+    """
+
+    def __init__(self, model: onnx.ModelProto, name: str, folder: Path | None) -> None:
+        self.graph = model.graph
+        self.name = name
+        self.opset = opset_of(model) or 0
+        self.folder = folder
+        self.problems: list[Problem] = []
+        self.tensors: dict[str, Tensor | None] = {}
+        names = [v.name for v in self.graph.input] + [o for n in self.graph.node for o in n.output if o]
+        self.emitter = Emitter(Path(name).stem, names)
+
+    def run(self, batch: int, shapes: Shapes) -> Module:
+        """Return the module."""
+        nodes = ordered_nodes(self.graph, self.name)
+        for name, type in input_types(self.graph, batch, shapes, self.name).items():
+            self.tensors[name] = self.emitter.input(name, type)
+        self._read_initializers()
+        for index, proto in nodes:
+            self._node(index, proto)
+        self._outputs()
+        raise_problems([*self.problems, *self.emitter.problems], self.name)
+        return self.emitter.build()
+
+    def _read_initializers(self) -> None:
+        for proto in self.graph.initializer:
+            place = f"tensor {proto.name!r}"
+            try:
+                self.tensors[proto.name] = Tensor(proto.name, tensor_array(proto, self.folder, place))
+            except FrontendError as error:
+                self.problems.append(Problem(place, error.message))
+                self.tensors[proto.name] = None
+        for sparse in self.graph.sparse_initializer:
+            self.problems.append(Problem(f"tensor {sparse.values.name!r}", "sparse tensors are not supported"))
+            self.tensors[sparse.values.name] = None
+
+    def _node(self, index: int, proto: onnx.NodeProto) -> None:
+        reason = self._import(index, proto)
+        if reason is not None:
+            self.emitter.discard()
+            self.tensors.update((name, None) for name in proto.output if name)
+            if reason:
+                self.problems.append(Problem(describe(proto, index), reason))
+
+    def _import(self, index: int, proto: onnx.NodeProto) -> str | None:
+        """Import a node; return why it can't be, empty where it reads what could not be imported."""
+        importer = IMPORTERS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+        if importer is None:
+            return _no_importer(proto)
+        if any(name and self.tensors[name] is None for name in proto.input):
+            return ""
+        inputs = [self.tensors[name] if name else None for name in proto.input]
+        self.emitter.location = Location(self.name, node_label(proto, index))
+        self.emitter.hint = next((name for name in proto.output if name), "v")
+        node = Node(proto, self.opset, inputs, self.emitter)
+        try:
+            results = importer(node)
+            node.refuse_unread()
+        except (Unsupported, IrError, EvaluationError) as error:
+            return error.message
+        results = (results,) if isinstance(results, Tensor) else results
+        unknown = [name for name in proto.output[len(results) :] if name]
+        if unknown:
+            return f"the outputs {', '.join(map(repr, unknown))} are not supported"
+        used = [(name, t) for name, t in zip(proto.output, results, strict=False) if name]
+        finished = self.emitter.finish([n for n, _ in used], [t for _, t in used])
+        self.tensors.update(zip((n for n, _ in used), finished, strict=True))
+        return None
+
+    def _outputs(self) -> None:
+        for name, count in Counter(o.name for o in self.graph.output).items():
+            tensor = self.tensors[name]
+            if count > 1:
+                self.problems.append(Problem(f"output {name!r}", "is there twice"))
+            elif tensor is not None:
+                self.emitter.output(name, tensor)
+
+
+def _no_importer(proto: onnx.NodeProto) -> str:
+    if proto.domain not in ("", "ai.onnx"):
+        return f"operations of the domain {proto.domain!r} are not supported"
+    note = importer_note(proto.op_type)
+    return note or f"there is no importer for this operation; {nearest(proto.op_type, list(IMPORTERS))}"

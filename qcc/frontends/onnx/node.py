@@ -1,0 +1,152 @@
+"""A node as importers see it: inputs, attributes with their types, and a way to emit operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+from onnx import AttributeProto
+
+from qcc.ir import Array, Op
+
+from .emission import Emitter, Tensor
+from .problem import Unsupported
+
+
+class Node:
+    """One node of the model.
+
+    Attributes:
+        op_type: ONNX's name of the operation.
+        opset: version of ONNX's operator set that the model uses.
+        inputs: tensors by position, None where an optional one is left out.
+        outputs: names of the results, empty where an optional one is left out.
+    """
+
+    def __init__(self, proto: onnx.NodeProto, opset: int, inputs: Sequence[Tensor | None], emitter: Emitter) -> None:
+        self.op_type = proto.op_type
+        self.opset = opset
+        self.inputs = list(inputs)
+        self.outputs = list(proto.output)
+        self.emitter = emitter
+        self._attributes = {a.name: a for a in proto.attribute}
+        self._unread = set(self._attributes)
+
+    def input(self, index: int, what: str = "") -> Tensor:
+        """Return a required input."""
+        tensor = self.optional(index)
+        if tensor is None:
+            raise Unsupported(f"input {index}{f' ({what})' if what else ''} is missing")
+        return tensor
+
+    def optional(self, index: int) -> Tensor | None:
+        """Return an input, None where it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def constant(self, index: int, what: str) -> Array:
+        """Return the data of a required input that must be known at import."""
+        return known(self.input(index, what), f"input {index} ({what})")
+
+    def optional_constant(self, index: int, what: str) -> Array | None:
+        """Return the data of an optional input that must be known at import."""
+        tensor = self.optional(index)
+        return None if tensor is None else known(tensor, f"input {index} ({what})")
+
+    def constant_ints(self, index: int, what: str) -> tuple[int, ...] | None:
+        """Return an optional list of integers that must be known at import."""
+        array = self.optional_constant(index, what)
+        return None if array is None else tuple(int(i) for i in array.reshape(-1))
+
+    def wants(self, index: int) -> bool:
+        """True where something may read output `index`."""
+        return index < len(self.outputs) and self.outputs[index] != ""
+
+    def has(self, name: str) -> bool:
+        """True where attribute `name` is given."""
+        return name in self._attributes
+
+    def get_int(self, name: str, default: int | None = None) -> int:
+        """Return an integer attribute; without a default it must be given."""
+        return int(self._get(name, AttributeProto.INT, "i", default))
+
+    def get_float(self, name: str, default: float) -> float:
+        """Return a float attribute."""
+        return float(self._get(name, AttributeProto.FLOAT, "f", default))
+
+    def get_string(self, name: str, default: str) -> str:
+        """Return a string attribute."""
+        value = self._get(name, AttributeProto.STRING, "s", default)
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+    def get_ints(self, name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
+        """Return a list of integers."""
+        return tuple(self._get(name, AttributeProto.INTS, "ints", default))
+
+    def get_floats(self, name: str) -> tuple[float, ...]:
+        """Return a list of floats."""
+        return tuple(self._get(name, AttributeProto.FLOATS, "floats", ()))
+
+    def get_tensor(self, name: str) -> onnx.TensorProto:
+        """Return a tensor attribute."""
+        tensor: onnx.TensorProto = self._get(name, AttributeProto.TENSOR, "t", None)
+        return tensor
+
+    def ignore(self, *names: str) -> None:
+        """Say that these attributes change nothing here."""
+        self._unread.difference_update(names)
+
+    def refuse_unread(self) -> None:
+        """Raise Unsupported where an attribute was given that nothing has read."""
+        if self._unread:
+            raise Unsupported(f"attributes not supported: {', '.join(sorted(self._unread))}")
+
+    def _get(self, name: str, kind: Any, field: str, default: Any) -> Any:
+        self._unread.discard(name)
+        attribute = self._attributes.get(name)
+        if attribute is None:
+            if default is None:
+                raise Unsupported(f"attribute {name!r} is missing")
+            return default
+        if attribute.type != kind:
+            raise Unsupported(f"attribute {name!r} is not of type {AttributeProto.AttributeType.Name(kind).lower()}")
+        return getattr(attribute, field)
+
+    def emit(self, op_class: type[Op], *operands: Tensor, **attributes: Any) -> Tensor:
+        """Return the one result of an operation (see `Emitter.emit`)."""
+        (result,) = self.emitter.emit(op_class, operands, attributes)
+        return result
+
+    def emit_many(self, op_class: type[Op], *operands: Tensor, **attributes: Any) -> tuple[Tensor, ...]:
+        """Return the results of an operation."""
+        return self.emitter.emit(op_class, operands, attributes)
+
+    def known(self, array: Array) -> Tensor:
+        """Return a tensor of data that is known."""
+        return Tensor(self.emitter.hint, array=array)
+
+    def like(self, array: Array, tensor: Tensor) -> Tensor:
+        """Return a tensor of known data that takes the place of `tensor`, whose name it keeps."""
+        return Tensor(tensor.name, array=array, note=tensor.note)
+
+
+def known(tensor: Tensor, what: str) -> Array:
+    """Return the data of a tensor; Unsupported where it is computed at run time."""
+    if tensor.array is None:
+        raise Unsupported(f"{what} is computed at run time, it must be constant")
+    return tensor.array
+
+
+def normalized_axis(axis: int, rank: int) -> int:
+    """Return `axis` counted from the front; Unsupported where a tensor of `rank` does not have it."""
+    if not -rank <= axis < max(rank, 1):
+        raise Unsupported(f"axis {axis} of a tensor of rank {rank}")
+    return axis % max(rank, 1)
+
+
+def normalized_axes(axes: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Return the axes counted from the front; Unsupported where one is out of range or given twice."""
+    result = tuple(normalized_axis(a, rank) for a in axes)
+    if len(set(result)) != len(result):
+        raise Unsupported(f"axes {list(axes)} name one axis twice")
+    return result

@@ -1,0 +1,59 @@
+"""Importers by operation: each family of operations has a module with a table from ONNX's name to a function.
+
+An importer takes a `Node` and returns its results, a tensor or a sequence of tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..emission import Tensor
+from ..node import Node
+from . import (
+    activation,
+    arithmetic,
+    convolution,
+    data,
+    folded,
+    indexing,
+    linear,
+    movement,
+    normalization,
+    pooling,
+    reduction,
+    resizing,
+)
+
+Importer = Callable[[Node], Tensor | Sequence[Tensor]]
+
+_FAMILIES = (
+    activation,
+    arithmetic,
+    convolution,
+    data,
+    folded,
+    indexing,
+    linear,
+    movement,
+    normalization,
+    pooling,
+    reduction,
+    resizing,
+)
+
+#: The importer of each operation.
+IMPORTERS: dict[str, Importer] = {name: importer for family in _FAMILIES for name, importer in family.IMPORTERS.items()}
+
+_NOTES = {
+    **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "control flow is not supported"),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent layers are not supported"),
+    **dict.fromkeys(("NonMaxSuppression", "TopK", "Unique", "Compress"), "the size of its result depends on the data"),
+}
+
+
+def importer_note(op_type: str) -> str:
+    """Return why an operation has no importer, empty where there is nothing particular to say."""
+    return _NOTES.get(op_type, "")
+
+
+__all__ = ["IMPORTERS", "Importer", "importer_note"]
