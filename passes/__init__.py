@@ -6,12 +6,14 @@ if __name__ != "qcc.passes":
 from .base import Calibration, Pass, PassContext, Progress, Remark
 from .calibrate import Calibrate
 from .eliminate_dead_code import EliminateDeadCode
+from .fuse_tables import FuseTables
 from .hardware import HardwareSpec
 from .insert_rescale import InsertRescale
 from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
 from .nudge_zero_points import NudgeZeroPoints
 from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text
 from .propagate_ranges import PropagateRanges
+from .prove_accumulators import ProveAccumulators
 from .quantize_weights import QuantizeWeights
 from .registry import ENTRY_POINTS, load_file, pass_named, register_pass, registered_passes
 
@@ -30,6 +32,8 @@ __all__ = [  # by topic
     "NudgeZeroPoints",
     "QuantizeWeights",
     "InsertRescale",
+    "FuseTables",
+    "ProveAccumulators",
     # which there are
     "ENTRY_POINTS",
     "load_file",

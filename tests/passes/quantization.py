@@ -60,7 +60,7 @@ def classifier(seed: int = 0) -> Module:
     rng = np.random.default_rng(seed)
 
     def weights(*shape: int) -> Array:
-        return (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+        return np.asarray(rng.normal(size=shape) / np.sqrt(np.prod(shape[1:])), np.float32)
 
     b = Builder("net")
     x = b.input("x", f32(1, 8, 8, 3))
