@@ -4,7 +4,7 @@ if __name__ != "qcc.ir":
     raise ImportError(f"this package is qcc.ir, not {__name__}: import it as `import qcc.ir`")
 
 from . import ops
-from .builder import Builder, c_identifier
+from .builder import Builder
 from .errors import (
     ArtifactError,
     CalibrationError,
@@ -29,6 +29,7 @@ from .fixed_point import (
     saturating_rounding_doubling_high_mul,
 )
 from .module import Module, Output
+from .naming import c_identifier
 from .op import (
     ANY_STAGE,
     REAL_STAGES,

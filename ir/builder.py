@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import fields
 from typing import Any
 
+from .attributes import check_names
 from .errors import IrError
 from .module import Module, Output
-from .op import Op, Stage, replace_op
+from .naming import c_identifier
+from .op import Op, Stage, check_arity, replace_op, required_attributes
 from .ops.constant import Constant
 from .types import Array, TensorType
 from .value import Dense, Location, Value
@@ -74,9 +76,14 @@ class Builder:
     ) -> tuple[Value, ...]:
         """Append an operation with any number of results and return them."""
         attributes.setdefault("location", self.location)
+        known = [f.name for f in fields(op_class) if f.name not in ("operands", "results")]
+        check_names(op_class.name, known, required_attributes(op_class), attributes)
         op = op_class(operands=operands, **attributes)
+        check_arity(op)
         types = op.infer() if types is None else types
         wished = [*names, *[""] * (len(types) - len(names))]
+        if len(wished) != len(types):
+            raise IrError(f"{op.name} has {len(types)} results, {len(wished)} names are given")
         results = tuple(Value(self.unique(n or op.name), t) for n, t in zip(wished, types, strict=True))
         return self.append(replace_op(op, results=results))
 
@@ -113,9 +120,3 @@ class Builder:
         module = Module(self.name, self.stage, tuple(self._inputs), tuple(self.ops), tuple(self._outputs))
         verify(module)
         return module
-
-
-def c_identifier(name: str) -> str:
-    """Return `name` with all that a C identifier can't hold replaced by underscores."""
-    name = re.sub(r"\W", "_", name, flags=re.ASCII) or "model"
-    return "_" + name if name[0].isdigit() else name

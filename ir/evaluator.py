@@ -50,7 +50,10 @@ def check_inputs(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array
         raise EvaluationError(what, help="the inputs are: " + ", ".join(names))
     checked = {}
     for value in module.inputs:
-        array = np.asarray(inputs[value.name])
+        try:
+            array = np.asarray(inputs[value.name])
+        except ValueError as error:
+            raise EvaluationError(f"input {value.name!r} is no array: {error}") from error
         if array.shape != value.type.shape:
             raise EvaluationError(
                 f"input {value.name!r} has shape {list(array.shape)}, the model takes {list(value.type.shape)}"
@@ -58,8 +61,22 @@ def check_inputs(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array
         dtype = value.type.element.storage.dtype
         if array.dtype != dtype and (value.type.is_quantized or not np.can_cast(array.dtype, dtype, "same_kind")):
             raise EvaluationError(f"input {value.name!r} has elements {array.dtype}, the model takes {dtype}")
+        _check_codes(value, array)
         checked[value.name] = array.astype(dtype, copy=False)
     return checked
+
+
+def _check_codes(value: Value, array: Array) -> None:
+    """Raise EvaluationError where integers do not fit the element type of an input."""
+    element = value.type.element
+    if element.storage.is_float or not array.size or array.dtype.kind not in "iu":
+        return
+    low, high = element.storage.minimum, element.storage.maximum
+    if isinstance(element, UniformType):
+        low, high = element.minimum, element.maximum
+    if array.min() < low or array.max() > high:
+        message = f"input {value.name!r} spans {array.min()} … {array.max()}, {element} holds {low} … {high}"
+        raise EvaluationError(message, help="quantize real numbers with the type of the input first")
 
 
 def evaluate_op(op: Op, operands: list[Array]) -> tuple[Array, ...]:
@@ -71,14 +88,19 @@ def evaluate_op(op: Op, operands: list[Array]) -> tuple[Array, ...]:
     types = [v.type for v in op.operands]
     quantized = any(t.is_quantized for t in (*types, *(v.type for v in op.results)))
     same = len({t.element for t in (*types, *(v.type for v in op.results))}) == 1
-    direct = not quantized or op.boundary or op.reads_codes or (op.moves_data and same)
+    by_channel = any(isinstance(t.element, UniformType) and t.element.per_axis for t in types)
+    direct = not quantized or op.boundary or op.reads_codes or (op.moves_data and same and not by_channel)
     try:
         if not direct:
             operands = [real(t, a) for t, a in zip(types, operands, strict=True)]
         results = op.evaluate(*operands)
-    except (ValueError, IndexError, FloatingPointError, IrError) as error:
-        raise EvaluationError(f"{op.name} failed: {error}", place=op.location.node, op=print_op(op)) from error
+    except (ArithmeticError, IndexError, IrError, MemoryError, TypeError, ValueError) as error:
+        reason = error.message if isinstance(error, IrError) else str(error) or type(error).__name__
+        raise EvaluationError(f"{op.name} failed: {reason}", place=op.location.node, op=print_op(op)) from error
     results = results if isinstance(results, tuple) else (results,)
+    if [np.shape(r) for r in results] != [v.type.shape for v in op.results]:
+        message = f"{op.name} gave results of shapes {[list(np.shape(r)) for r in results]}"
+        raise EvaluationError(message, op=print_op(op), help="the class's evaluate does not agree with its infer")
     if direct:
         return tuple(
             np.asarray(r).astype(v.type.element.storage.dtype, copy=False)

@@ -17,10 +17,11 @@ A subclass is a frozen dataclass. Its class variables describe it, its dataclass
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar, Self, TypeVar, overload
 
+from .attributes import normalize_fields
 from .errors import IrError, nearest
 from .types import Array, ScalarType, TensorType
 from .value import Location, Value
@@ -62,7 +63,11 @@ class Operand:
     @overload
     def __get__(self, op: Op, owner: type) -> Value: ...
     def __get__(self, op: Op | None, owner: type) -> Self | Value:
-        return self if op is None else op.operands[self.index]
+        if op is None:
+            return self
+        if self.index >= len(op.operands):
+            raise IrError(f"{op.name} has no operand {self.name!r}: {len(op.operands)} operands are given")
+        return op.operands[self.index]
 
 
 class OptionalOperand:
@@ -140,6 +145,9 @@ class Op:
     #: A clamp behind the operation can become its `clamp` attribute.
     fusable_clamp: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        normalize_fields(self, self.name or type(self).__name__, f"see `qcc ops {self.name}`")
+
     @property
     def result(self) -> Value:
         """The only result."""
@@ -197,6 +205,21 @@ def attribute_fields(op_class: type[Op]) -> list[Any]:
     return [f for f in fields(op_class) if f.name not in _BASE_FIELDS]
 
 
+def required_attributes(op_class: type[Op]) -> list[str]:
+    """Return the names of the attributes of `op_class` that have no default."""
+    return [f.name for f in attribute_fields(op_class) if f.default is MISSING and f.default_factory is MISSING]
+
+
+def check_arity(op: Op) -> None:
+    """Raise IrError where an operation has too few or too many operands."""
+    names = operand_names(type(op))
+    fewest = sum(not n.endswith(("?", "*")) for n in names)
+    variadic = any(n.endswith("*") for n in names)
+    count = len(op.operands)
+    if count < fewest or (count > len(names) and not variadic):
+        raise IrError(f"{op.name} is given {count} operands", help=f"operands: {', '.join(names) or 'none'}")
+
+
 def operand_names(op_class: type[Op]) -> list[str]:
     """Return operand names by position: `x`, `bias?` (optional), `inputs*` (variadic)."""
     found: dict[int, str] = {}
@@ -229,6 +252,20 @@ def op_class_named(name: str) -> type[Op]:
     if name not in _REGISTRY:
         raise IrError(f"there is no operation {name!r}", help=nearest(name, list(_REGISTRY)))
     return _REGISTRY[name]
+
+
+def require_real(op: Op, *types: TensorType) -> None:
+    """Raise IrError unless every type stands for real numbers."""
+    for type in types:
+        if not type.element.expressed.is_float:
+            raise IrError(f"{op.name} takes real numbers, not {type}")
+
+
+def require_axes(op: Op, rank: int, *axes: int) -> None:
+    """Raise IrError unless every axis, negative ones counted from the end, is one of `rank` and given once."""
+    if any(not -rank <= a < rank for a in axes) or len({a % rank for a in axes if rank}) != len(axes):
+        message = f"{op.name}: axes {list(axes)} of a tensor of rank {rank}"
+        raise IrError(message, help="give each axis once, below the rank")
 
 
 def common_expressed(*types: TensorType) -> ScalarType:

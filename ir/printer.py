@@ -13,6 +13,8 @@ from dataclasses import MISSING
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from .errors import IrError
 from .module import Module
 from .op import Op, attribute_fields
@@ -21,7 +23,7 @@ from .value import Dense, Location, Value
 
 INLINE_ELEMENTS = 16
 ALIAS_LENGTH = 64
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_.$/\-]+")
+PLAIN_NAME = re.compile(r"(?!.*//)[A-Za-z0-9_.$/\-]+")
 
 
 class Resources(Enum):
@@ -114,13 +116,15 @@ class Printer:
 
     def dense(self, value: Dense, op: Op) -> str:
         """Return constant data in place or as a resource."""
-        if value.array.size <= INLINE_ELEMENTS:
+        array = value.array
+        has_nan = array.dtype.kind == "f" and bool(np.isnan(array).any())  # a NaN has bits that text does not tell
+        if array.size <= INLINE_ELEMENTS and (not has_nan or self.resources is Resources.ELIDED):
             return f"dense<{dense_text(value.array)}>"
         if self.resources is Resources.ELIDED:
             return "dense_resource<elided>"
         name = op.results[0].name if op.results else "data"
         name = re.sub(r"[^A-Za-z0-9_.]", "_", name)
-        name = name if name[0].isalpha() or name[0] == "_" else "_" + name
+        name = name if re.match(r"[A-Za-z_]", name) else "_" + name
         key, count = name, 0
         while key in self.blobs or key == "elided":
             count += 1
@@ -134,7 +138,7 @@ def shown_attributes(op: Op) -> dict[str, Any]:
     shown = {}
     for f in attribute_fields(type(op)):
         value = getattr(op, f.name)
-        if f.default is MISSING or value != f.default or type(value) is not type(f.default):
+        if f.default is MISSING or value != f.default or repr(value) != repr(f.default):  # repr tells -0.0 from 0.0
             shown[f.name] = value
     return shown
 

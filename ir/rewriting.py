@@ -95,10 +95,10 @@ class Rewriter:
 
     def emit_op(self, op: Op, **changes: Any) -> tuple[Value, ...]:
         """Append a changed copy of `op` with fresh result names; result types are inferred unless `types` is given."""
-        types = changes.pop("types", None)
+        types, wished = changes.pop("types", None), changes.pop("names", ())
         op = replace_op(op, **self._with_location(changes), results=())
         types = op.infer() if types is None else types
-        names = tuple(op.name for _ in types)
+        names = [*wished, *[op.name] * (len(types) - len(wished))]
         results = tuple(Value(self.builder.unique(n), t) for n, t in zip(names, types, strict=True))
         return self.builder.append(replace_op(op, results=results))
 
@@ -138,7 +138,7 @@ class Rewriter:
                 if isinstance(found, Mismatch):
                     report.mismatches[name, op.results[0].name if op.results else op.name] = found.reason
                 continue
-            values = (found,) if isinstance(found, Value) else tuple(found)
+            values = tuple(map(self.current, (found,) if isinstance(found, Value) else found))
             self._replace(op, values, start)
             report.applied[name] = report.applied.get(name, 0) + 1
             return True

@@ -12,15 +12,28 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .attributes import normalize_fields
 from .errors import IrError
 
 Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 
 
+#: Limits of a tensor; NumPy's own rank limit is 64.
+MAXIMUM_RANK = 32
+MAXIMUM_SIZE = 1 << 40
+
+
+def binary32(value: float) -> float:
+    """Return the value rounded to binary32 (infinite beyond its range)."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
 def format_float(value: float) -> str:
     """Return the shortest text that reads back as the same binary32 value (`inf` and `nan` included)."""
-    return str(np.float32(value))
+    with np.errstate(over="ignore"):
+        return str(np.float32(value))
 
 
 class ElementType:
@@ -101,10 +114,13 @@ class CalibratedType(ElementType):
     base: ScalarType = F32
 
     def __post_init__(self) -> None:
+        normalize_fields(self, "quant.calibrated")
+        object.__setattr__(self, "minimum", binary32(self.minimum))
+        object.__setattr__(self, "maximum", binary32(self.maximum))
         if not (math.isfinite(self.minimum) and math.isfinite(self.maximum) and self.minimum <= self.maximum):
             raise IrError(f"calibrated range [{self.minimum}, {self.maximum}] is not finite and ordered")
-        object.__setattr__(self, "minimum", float(np.float32(self.minimum)))
-        object.__setattr__(self, "maximum", float(np.float32(self.maximum)))
+        if not self.base.is_float:
+            raise IrError(f"a calibrated type is of floats, not of {self.base}")
 
     def __str__(self) -> str:
         return f"!quant.calibrated<{self.base}<{format_float(self.minimum)}:{format_float(self.maximum)}>>"
@@ -144,18 +160,22 @@ class UniformType(ElementType):
     base: ScalarType = F32
 
     def __post_init__(self) -> None:
+        normalize_fields(self, "quant.uniform")
+        if not self.storage_type.is_integer or not self.base.is_float:
+            raise IrError(f"a quantized type stores integers for floats, not {self.storage_type} for {self.base}")
         low = self.storage_type.minimum if self.storage_minimum is None else self.storage_minimum
         high = self.storage_type.maximum if self.storage_maximum is None else self.storage_maximum
         object.__setattr__(self, "storage_minimum", low)
         object.__setattr__(self, "storage_maximum", high)
-        object.__setattr__(self, "scales", tuple(float(np.float32(s)) for s in self.scales))
-        object.__setattr__(self, "zero_points", tuple(int(z) for z in self.zero_points))
+        object.__setattr__(self, "scales", tuple(binary32(s) for s in self.scales))
         if not self.storage_type.minimum <= low < high <= self.storage_type.maximum:
             raise IrError(f"codes {low}:{high} do not fit {self.storage_type}")
         if len(self.scales) != len(self.zero_points) or not self.scales:
             raise IrError("a quantized type needs as many zero points as scales, at least one")
         if self.axis is None and (len(self.scales) != 1 or self.block_size is not None):
             raise IrError("a per-tensor quantized type has one scale")
+        if (self.axis is not None and self.axis < 0) or (self.block_size is not None and self.block_size < 1):
+            raise IrError("the axis of a quantized type must be at least 0, its block size at least 1")
         if not all(math.isfinite(s) and s > 0 for s in self.scales):
             raise IrError("scales must be finite and positive")
         if not all(low <= z <= high for z in self.zero_points):
@@ -232,14 +252,21 @@ class UniformType(ElementType):
         )
 
     def quantize(self, real: Array) -> Array:
-        """Return the codes of `real`: `clamp(RHE(real / scale) + zero_point)`, as ONNX QuantizeLinear rounds."""
+        """Return the codes of `real`: `clamp(RHE(real / scale) + zero_point)`, as ONNX QuantizeLinear rounds.
+
+        A NaN becomes the smallest code, infinities the smallest and the largest.
+        """
         scales, zero_points = self.parameters(real.shape)
-        codes = np.rint(np.asarray(real, np.float32) / scales).astype(np.float64) + zero_points
-        return np.clip(codes, self.minimum, self.maximum).astype(self.storage_type.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            codes = np.rint(np.asarray(real, np.float32) / scales).astype(np.float64) + zero_points
+        codes = np.where(codes > self.minimum, np.minimum(codes, self.maximum), self.minimum)
+        return codes.astype(self.storage_type.dtype)
 
     def dequantize(self, codes: Array) -> Array:
         """Return the real values (float32) of `codes`: `f32(f32(code − zero_point) · scale)`."""
         scales, zero_points = self.parameters(codes.shape)
+        if self.storage_type.bits <= 16:  # differences below 2^17 are exact in binary32
+            return np.asarray((codes.astype(np.float32) - zero_points.astype(np.float32)) * scales)
         return np.asarray((codes.astype(np.int64) - zero_points).astype(np.float32) * scales)
 
 
@@ -252,7 +279,10 @@ class CodebookType(ElementType):
     base: ScalarType = F32
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "entries", tuple(float(np.float32(e)) for e in self.entries))
+        normalize_fields(self, "quant.codebook")
+        object.__setattr__(self, "entries", tuple(binary32(e) for e in self.entries))
+        if not all(map(math.isfinite, self.entries)) or not self.base.is_float:
+            raise IrError("palette entries must be finite floats")
         if not 0 < len(self.entries) <= self.storage_type.maximum + 1 or self.storage_type.kind != "u":
             raise IrError(f"{len(self.entries)} palette entries do not fit indices of {self.storage_type}")
 
@@ -271,8 +301,14 @@ class CodebookType(ElementType):
 
     def quantize(self, real: Array) -> Array:
         """Return the index of the nearest entry (the first of equals)."""
-        distance = np.abs(np.asarray(real, np.float32)[..., None] - np.asarray(self.entries, np.float32))
-        return np.asarray(np.argmin(distance, axis=-1)).astype(self.storage_type.dtype)
+        real = np.asarray(real, np.float32)
+        index = np.zeros(real.shape, self.storage_type.dtype)
+        nearest = np.abs(real - np.float32(self.entries[0]))
+        for number, entry in enumerate(self.entries):
+            distance = np.abs(real - np.float32(entry))
+            index[distance < nearest] = number
+            nearest = np.minimum(distance, nearest)
+        return index
 
     def dequantize(self, codes: Array) -> Array:
         """Return the entries that `codes` index, float32."""
@@ -290,9 +326,27 @@ class TensorType:
     element: ElementType
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(d) for d in self.shape))
+        normalize_fields(self, "tensor")
         if any(d < 0 for d in self.shape):
-            raise IrError(f"negative dimension in shape {self.shape}")
+            raise IrError(f"negative dimension in shape {list(self.shape)}")
+        if len(self.shape) > MAXIMUM_RANK or self.size > MAXIMUM_SIZE:
+            raise IrError(f"a tensor of rank {self.rank} with {self.size} elements is too large")
+        if isinstance(self.element, UniformType):
+            self._check_scales(self.element)
+
+    def _check_scales(self, element: UniformType) -> None:
+        """Raise IrError where a per-axis or block-wise element type does not fit the shape."""
+        axis = element.axis
+        if axis is None:
+            return
+        if axis >= self.rank:
+            raise IrError(f"quantized along axis {axis}, but the tensor has rank {self.rank}")
+        scales = self.shape[axis]
+        if element.block_size is not None:
+            scales = self.size // max(self.shape[axis], 1) * -(-self.shape[axis] // element.block_size)
+        if scales != len(element.scales):
+            shape = list(self.shape)
+            raise IrError(f"shape {shape} needs {scales} scales along axis {axis}, not {len(element.scales)}")
 
     def __str__(self) -> str:
         return f"tensor<{''.join(f'{d}x' for d in self.shape)}{self.element}>"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .errors import IrError, VerifyError
 from .module import Module
-from .op import Op, Stage
+from .naming import c_identifier
+from .op import Op, Stage, check_arity
 from .printer import print_op
 from .types import TensorType
 from .value import Value
@@ -12,6 +13,8 @@ from .value import Value
 
 def verify(module: Module) -> None:
     """Check SSA form, types and stage legality; VerifyError names the operation and the rule it breaks."""
+    if c_identifier(module.name) != module.name:
+        raise _error(None, f"module name {module.name!r} is no C identifier", f"use {c_identifier(module.name)!r}")
     defined: dict[str, Value] = {}
     for value in module.inputs:
         _define(defined, value, None)
@@ -38,6 +41,14 @@ def _define(defined: dict[str, Value], value: Value, op: Op | None) -> None:
 
 
 def _verify_operands(op: Op, defined: dict[str, Value]) -> None:
+    try:
+        check_arity(op)
+    except IrError as error:
+        raise _error(op, error.message, error.help) from error
+    if op.offsets and len(op.offsets) != len(op.results):
+        raise _error(
+            op, f"{len(op.offsets)} arena offsets for {len(op.results)} results", "give each result its offset"
+        )
     for value in op.operands:
         if value.name not in defined:
             raise _error(op, f"%{value.name} is used before it is defined", "order operations by their operands")
@@ -79,10 +90,11 @@ def _verify_stage(op: Op, stage: Stage) -> None:
 
 
 def _verify_outputs(module: Module, defined: dict[str, Value]) -> None:
-    names = [o.name for o in module.outputs]
-    for name in names:
-        if names.count(name) > 1:
-            raise VerifyError(f"two outputs are named {name!r}")
+    names: set[str] = set()
     for output in module.outputs:
+        if output.name in names:
+            raise VerifyError(f"two outputs are named {output.name!r}", help="give each output a name of its own")
+        names.add(output.name)
         if defined.get(output.value.name) != output.value:
-            raise VerifyError(f"output {output.name!r} returns %{output.value.name}, which is not defined so")
+            message = f"output {output.name!r} returns %{output.value.name}, which is not defined so"
+            raise VerifyError(message, help="return the value as its operation defines it")

@@ -8,8 +8,22 @@ import numpy as np
 
 from ..errors import IrError
 from ..op import ANY_STAGE, Cost, Op, Operand, register
-from ..types import SCALAR_TYPES, Array, CodebookType, TensorType, UniformType
+from ..types import SCALAR_TYPES, Array, CodebookType, ElementType, TensorType, UniformType
 from ..value import Dense
+
+
+def check_codes(element: ElementType, data: Dense) -> None:
+    """Raise IrError where data holds codes that the element type does not have."""
+    if element.storage.is_float or element.storage.bits == 1 or not data.array.size:
+        return
+    low, high = element.storage.minimum, element.storage.maximum
+    if isinstance(element, UniformType):
+        low, high = element.minimum, element.maximum
+    elif isinstance(element, CodebookType):
+        high = len(element.entries) - 1
+    smallest, largest = data.bounds
+    if smallest < low or largest > high:
+        raise IrError(f"the data spans {smallest} … {largest}, {element} holds {low} … {high}")
 
 
 @register
@@ -31,6 +45,7 @@ class Constant(Op):
             declared = self.results[0].type
             if declared.shape != array.shape or declared.element.storage.dtype != array.dtype:
                 raise IrError(f"data {array.dtype}{list(array.shape)} does not fit {declared}")
+            check_codes(declared.element, self.value)
             return (declared,)
         for scalar in SCALAR_TYPES.values():
             if scalar.dtype == array.dtype and scalar.bits != 4:
@@ -49,7 +64,10 @@ class Constant(Op):
 @register
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Op):
-    """Real to code: `y = clamp(RHE(x / scale) + zero_point)` (ONNX QuantizeLinear); the result type says how."""
+    """Real to code: `y = clamp(RHE(x / scale) + zero_point)` (ONNX QuantizeLinear); the result type says how.
+
+    A NaN becomes the smallest code.
+    """
 
     name = "quantize"
     stages = ANY_STAGE
@@ -61,6 +79,8 @@ class Quantize(Op):
         """The shape of x over the quantized type."""
         if not self.x.type.is_float:
             raise IrError(f"quantize takes real values, not {self.x.type}")
+        if self.to.base != self.x.type.element.expressed:
+            raise IrError(f"{self.to} does not stand for {self.x.type.element.expressed}")
         return (self.x.type.with_element(self.to),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
@@ -106,6 +126,8 @@ class StorageCast(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         """The quantized type given, or the storage type of x."""
+        if self.x.type.is_float:
+            raise IrError(f"storage_cast takes codes or integers, not {self.x.type}")
         if self.to is None:
             return (self.x.type.with_element(self.x.type.element.storage),)
         if self.x.type.element.storage != self.to.storage:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import ANY_STAGE, Cost, Op, Operand, OptionalOperand, common_expressed, register
-from ..types import I32, Array, ElementType, ScalarType, TensorType
-from .linear import exact_dtype, finish
+from ..op import ANY_STAGE, Cost, Op, Operand, OptionalOperand, register
+from ..types import I32, Array, ScalarType, TensorType
+from .linear import check_product, finish, widened
+
+#: Bytes of one operand that a depthwise convolution works on at a time.
+BLOCK_BYTES = 1 << 17
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +29,16 @@ class SlidingWindow(Op):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
 
-    def window_shape(self, x: TensorType, kernel: tuple[int, int]) -> tuple[int, int]:
-        """Return height and width of the result; IrError if the window does not fit."""
+    def check_window(self, x: TensorType, kernel: tuple[int, int]) -> None:
+        """Raise IrError where x is no image or a number of the window is too small."""
         if x.rank != 4:
             raise IrError(f"{self.name} takes an N×H×W×C tensor, not {x}")
         if min(*self.strides, *self.dilation, *kernel) < 1 or min(self.padding) < 0:
             raise IrError(f"{self.name}: strides, dilation and kernel must be at least 1, padding at least 0")
+
+    def window_shape(self, x: TensorType, kernel: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of the result; IrError if the window does not fit."""
+        self.check_window(x, kernel)
         sizes = []
         for axis in (0, 1):
             padded = x.shape[1 + axis] + self.padding[2 * axis] + self.padding[2 * axis + 1]
@@ -102,37 +109,46 @@ class Conv2d(SlidingWindow):
         x, w = self.x.type, self.weight.type
         check_convolution(self, x, w, self.bias.type if self.bias else None, self.groups)
         height, width = self.window_shape(x, self.kernel)
-        return (TensorType((x.shape[0], height, width, w.shape[0]), accumulator_element(self, self.accumulator)),)
+        return (TensorType((x.shape[0], height, width, w.shape[0]), product_element(self)),)
 
     def evaluate(self, x: Array, w: Array, b: Array | None = None) -> Array:  # type: ignore[override]  # operands by name
         """Sum over taps by matrix products: float32, or exact integers through floating-point BLAS."""
-        dtype = exact_dtype(x, w, self.weight.type.size // self.weight.type.shape[0])
-        xp = self.pad(x.astype(dtype) - dtype.type(self.input_zero_point), 0.0)
-        wp = w.astype(dtype) - dtype.type(self.weight_zero_point)
+        xw, wp = widened(x, w, (self.input_zero_point, self.weight_zero_point), (1, 2, 3))
+        xp = self.pad(xw, 0.0)
         kernel = w.shape[1], w.shape[2]
         size = self.window_shape(self.x.type, kernel)
         y = self.depthwise(xp, wp, size) if w.shape[3] == 1 and self.groups > 1 else self.grouped(xp, wp, size)
         return finish(y, b, self.clamp, x.dtype.kind == "f", self.accumulator)
 
     def depthwise(self, x: Array, w: Array, size: tuple[int, int]) -> Array:
-        """Sum over taps, channel by channel."""
+        """Sum over taps, channel by channel, a few rows at a time so that they stay in the cache."""
         multiplier = w.shape[0] // x.shape[3]
         x = np.repeat(x, multiplier, axis=3) if multiplier > 1 else x
         y = np.zeros((x.shape[0], *size, w.shape[0]), x.dtype)
-        for ky, kx, view in self.taps(x, (w.shape[1], w.shape[2]), size):
-            y += view * w[:, ky, kx, 0]
+        rows = max(1, BLOCK_BYTES // max(1, size[1] * w.shape[0] * y.itemsize))
+        buffer = np.empty((1, min(rows, size[0]), *y.shape[2:]), x.dtype)
+        views = self.taps(x, (w.shape[1], w.shape[2]), size)
+        for n in range(x.shape[0]):
+            for start in range(0, size[0], rows):
+                part = y[n : n + 1, start : start + rows]
+                product = buffer[:, : part.shape[1]]
+                for ky, kx, view in views:
+                    np.multiply(view[n : n + 1, start : start + rows], w[:, ky, kx, 0], out=product)
+                    part += product
         return y
 
     def grouped(self, x: Array, w: Array, size: tuple[int, int]) -> Array:
-        """Im2col and one matrix product for each group."""
-        n, depth, outputs = x.shape[0], w.shape[3], w.shape[0] // self.groups
-        parts = []
-        for group in range(self.groups):
-            xg = x[..., group * depth : (group + 1) * depth]
-            columns = [v.reshape(-1, depth) for _, _, v in self.taps(xg, (w.shape[1], w.shape[2]), size)]
-            matrix = w[group * outputs : (group + 1) * outputs].reshape(outputs, -1)
-            parts.append((np.concatenate(columns, axis=1) @ matrix.T).reshape(n, *size, outputs))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
+        """Im2col and one matrix product for each image and group; none is copied for a 1×1 kernel of stride 1."""
+        depth, outputs = w.shape[3], w.shape[0] // self.groups
+        y = np.empty((x.shape[0], *size, w.shape[0]), x.dtype)
+        for n in range(x.shape[0]):
+            for group in range(self.groups):
+                xg = x[n : n + 1, ..., group * depth : (group + 1) * depth]
+                columns = [v.reshape(-1, depth) for _, _, v in self.taps(xg, (w.shape[1], w.shape[2]), size)]
+                matrix = w[group * outputs : (group + 1) * outputs].reshape(outputs, -1)
+                rows = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+                y[n, ..., group * outputs : (group + 1) * outputs] = (rows @ matrix.T).reshape(*size, outputs)
+        return y
 
     def cost(self) -> Cost:
         """One multiply-accumulate for each output and tap."""
@@ -184,20 +200,21 @@ class ConvTranspose2d(SlidingWindow):
         """N×((H−1)·s + (KH−1)·d + 1 + output_padding − top − bottom)×…×O."""
         x, w = self.x.type, self.weight.type
         check_convolution(self, x, w, self.bias.type if self.bias else None, self.groups)
+        self.check_window(x, self.kernel)
+        if min(self.output_padding) < 0:
+            raise IrError(f"{self.name}: output padding must be at least 0")
         height, width = self.full_size()
         top, bottom, left, right = self.padding
         height, width = height - top - bottom, width - left - right
         if height < 1 or width < 1:
             raise IrError(f"{self.name}: the result would have size {height}×{width}")
-        return (TensorType((x.shape[0], height, width, w.shape[0]), accumulator_element(self, self.accumulator)),)
+        return (TensorType((x.shape[0], height, width, w.shape[0]), product_element(self)),)
 
     def evaluate(self, x: Array, w: Array, b: Array | None = None) -> Array:  # type: ignore[override]  # operands by name
         """Scatter each tap's matrix product."""
-        dtype = exact_dtype(x, w, w.size // w.shape[0])
-        xp = x.astype(dtype) - dtype.type(self.input_zero_point)
-        wp = w.astype(dtype) - dtype.type(self.weight_zero_point)
+        xp, wp = widened(x, w, (self.input_zero_point, self.weight_zero_point), (1, 2, 3))
         n, depth, outputs = x.shape[0], w.shape[3], w.shape[0] // self.groups
-        full = np.zeros((n, *self.full_size(), w.shape[0]), dtype)
+        full = np.zeros((n, *self.full_size(), w.shape[0]), xp.dtype)
         for group in range(self.groups):
             channels = slice(group * outputs, (group + 1) * outputs)
             xg = xp[..., group * depth : (group + 1) * depth]
@@ -218,15 +235,13 @@ def check_convolution(op: Op, x: TensorType, w: TensorType, b: TensorType | None
     """Raise IrError where activations, weights, bias and groups do not fit each other."""
     if x.rank != 4 or w.rank != 4:
         raise IrError(f"{op.name} takes N×H×W×C activations and O×KH×KW×I weights, not {x} and {w}")
-    if groups < 1 or x.shape[3] != w.shape[3] * groups or w.shape[0] % groups:
+    if not w.size or groups < 1 or x.shape[3] != w.shape[3] * groups or w.shape[0] % groups:
         raise IrError(f"{op.name}: {x.shape[3]} channels, weights {list(w.shape)} and {groups} groups do not fit")
     if b is not None and b.shape != (w.shape[0],):
         raise IrError(f"{op.name}: bias of shape {list(b.shape)}, should be [{w.shape[0]}]")
 
 
-def accumulator_element(op: Op, accumulator: ScalarType) -> ElementType:
-    """Return the element type of a sum of products: the expressed float, or the accumulator for plain integers."""
-    x, w = op.operands[0].type, op.operands[1].type
-    if x.element.expressed.is_integer and w.element.expressed.is_integer:
-        return accumulator
-    return common_expressed(x, w)
+def product_element(op: Conv2d | ConvTranspose2d) -> ScalarType:
+    """Return the element type of the result of a convolution, its bias, clamp and zero points checked."""
+    bias = op.bias.type if op.bias is not None else None
+    return check_product(op, bias, op.clamp, (op.input_zero_point, op.weight_zero_point), op.accumulator)

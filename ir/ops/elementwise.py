@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import IrError
 from ..op import ANY_STAGE, REAL_STAGES, Op, Operand, common_expressed, register
-from ..types import Array, Shape, TensorType
+from ..types import Array, ScalarType, Shape, TensorType
+from .linear import check_clamp
 
 
 def broadcast(op: Op, *types: TensorType) -> Shape:
@@ -35,6 +37,9 @@ class Binary(Op):
         """The broadcast shape; integers must be of at least 32 bits, so that arithmetic is exact."""
         shape = broadcast(self, self.a.type, self.b.type)
         element = common_expressed(self.a.type, self.b.type)
+        if self.clamp is not None and element.is_integer:
+            raise IrError(f"{self.name} of integers has no clamp", help="use the operation clamp")
+        check_clamp(self, self.clamp)
         if element.is_integer and element.bits < 32 and not self.shares_parameters:
             raise IrError(f"{self.name} of {element} can overflow: rescale the operands to i32 first")
         return (TensorType(shape, element),)
@@ -90,9 +95,13 @@ class Div(Binary):
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the quotient."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if a.dtype.kind in "iu":
-                return np.trunc(a / b).astype(a.dtype)
+        if a.dtype.kind in "iu":
+            if not np.all(b):
+                raise IrError("div: an integer divisor is 0")
+            quotient = np.floor_divide(a, b)
+            toward_zero = (quotient < 0) & (quotient * b != a)
+            return np.asarray(quotient + toward_zero)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self.limited(a / b)
 
 
@@ -106,7 +115,8 @@ class Pow(Binary):
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the power."""
-        return self.limited(np.power(a, b))
+        with np.errstate(all="ignore"):
+            return self.limited(np.power(a, b))
 
 
 @register
@@ -153,8 +163,21 @@ class Clamp(Op):
         """The shape of x."""
         if not self.minimum <= self.maximum:
             raise IrError(f"clamp: minimum {self.minimum} is above maximum {self.maximum}")
+        element = self.x.type.element.expressed
+        if element.is_integer and not (math.ceil(self._low(element)) <= math.floor(self._high(element))):
+            raise IrError(f"clamp: no {element} lies between {self.minimum} and {self.maximum}")
         return (self.x.type.with_element(self.x.type.element.expressed),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return x within the bounds."""
+        element = self.x.type.element.expressed
+        if x.dtype.kind in "iu" and element.is_integer:
+            low, high = x.dtype.type(math.ceil(self._low(element))), x.dtype.type(math.floor(self._high(element)))
+            return np.asarray(np.clip(x, low, high))
         return np.clip(x, self.minimum, self.maximum).astype(x.dtype)
+
+    def _low(self, element: ScalarType) -> float:
+        return max(self.minimum, element.minimum)
+
+    def _high(self, element: ScalarType) -> float:
+        return min(self.maximum, element.maximum)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import IrError
 from ..op import ANY_STAGE, Op, Operand, Operands, register
-from ..types import Array, Shape, TensorType
+from ..types import Array, Shape, TensorType, UniformType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,11 @@ class Movement(Op):
     stages = ANY_STAGE
     moves_data = True
     shares_parameters = True
+
+    def moved(self, x: TensorType, shape: Shape) -> TensorType:
+        """Return the type of elements of x moved into `shape`: of x, but real where x has scales by channel."""
+        by_channel = isinstance(x.element, UniformType) and x.element.per_axis
+        return TensorType(shape, x.element.expressed if by_channel else x.element)
 
 
 @register
@@ -35,7 +40,7 @@ class Reshape(Movement):
         """The shape given; it must hold as many elements."""
         if math.prod(self.shape) != self.x.type.size or min(self.shape, default=0) < 0:
             raise IrError(f"reshape: {self.x.type} has {self.x.type.size} elements, {list(self.shape)} does not")
-        return (self.x.type.with_shape(self.shape),)
+        return (self.moved(self.x.type, self.shape),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the elements in the new shape."""
@@ -55,7 +60,7 @@ class Transpose(Movement):
         """The shape permuted."""
         if sorted(self.permutation) != list(range(self.x.type.rank)):
             raise IrError(f"transpose: {list(self.permutation)} does not permute {self.x.type.rank} axes")
-        return (self.x.type.with_shape(tuple(self.x.type.shape[a] for a in self.permutation)),)
+        return (self.moved(self.x.type, tuple(self.x.type.shape[a] for a in self.permutation)),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the transposed array."""
@@ -102,13 +107,18 @@ class Split(Movement):
     def infer(self) -> tuple[TensorType, ...]:
         """One part for each size."""
         x = self.x.type
-        if not -x.rank <= self.axis < x.rank or sum(self.sizes) != x.shape[self.axis] or min(self.sizes) < 0:
+        if (
+            not -x.rank <= self.axis < x.rank
+            or not self.sizes
+            or min(self.sizes) < 0
+            or (sum(self.sizes) != x.shape[self.axis])
+        ):
             raise IrError(f"split: sizes {list(self.sizes)} do not cover axis {self.axis} of {x}")
         shapes = []
         for size in self.sizes:
             shape = list(x.shape)
             shape[self.axis] = size
-            shapes.append(x.with_shape(tuple(shape)))
+            shapes.append(self.moved(x, tuple(shape)))
         return tuple(shapes)
 
     def evaluate(self, x: Array) -> tuple[Array, ...]:  # type: ignore[override]  # operands by name
@@ -139,12 +149,13 @@ class Slice(Movement):
             last = start + (size - 1) * stride
             if size < 0 or stride == 0 or (size and not (0 <= start < dimension and 0 <= last < dimension)):
                 raise IrError(f"slice: {start}:{last}:{stride} leaves 0:{dimension}")
-        return (self.x.type.with_shape(self.sizes),)
+        return (self.moved(self.x.type, self.sizes),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the box."""
         for axis, (start, size, stride) in enumerate(zip(self.starts, self.sizes, self.strides, strict=True)):
-            x = np.take(x, start + stride * np.arange(size), axis=axis)
+            if (start, size, stride) != (0, x.shape[axis], 1):
+                x = np.take(x, start + stride * np.arange(size), axis=axis)
         return x
 
 
@@ -175,6 +186,9 @@ class Pad(Op):
             raise IrError(f"pad: needs {x.rank} counts of at least 0 on each side")
         if self.mode not in ("constant", "reflect", "edge", "wrap"):
             raise IrError(f"pad: no mode {self.mode!r}", help="one of: constant, reflect, edge, wrap")
+        element = x.element.expressed
+        if element.is_integer and not (self.value.is_integer() and element.minimum <= self.value <= element.maximum):
+            raise IrError(f"pad: {self.value} is no {element}")
         shape = tuple(d + a + b for d, a, b in zip(x.shape, self.low, self.high, strict=True))
         return (TensorType(shape, x.element.expressed),)
 
@@ -182,7 +196,7 @@ class Pad(Op):
         """Return x padded."""
         widths = list(zip(self.low, self.high, strict=True))
         if self.mode == "constant":
-            return np.pad(x, widths, constant_values=x.dtype.type(self.value))
+            return np.pad(x, widths, constant_values=np.asarray(self.value).astype(x.dtype))
         mode: Any = self.mode  # one of numpy's modes, checked by infer
         return np.asarray(np.pad(x, widths, mode=mode))
 
@@ -212,7 +226,7 @@ class Gather(Movement):
         if any(not 0 <= i < x.shape[axis] for i in self.indices):
             raise IrError(f"gather: an index leaves 0 … {x.shape[axis] - 1}")
         shape: Shape = (*x.shape[:axis], *self.indices_shape, *x.shape[axis + 1 :])
-        return (x.with_shape(shape),)
+        return (self.moved(x, shape),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the elements."""
@@ -236,7 +250,7 @@ class Broadcast(Movement):
             fits = False
         if not fits:
             raise IrError(f"broadcast: {self.x.type} does not broadcast to {list(self.shape)}")
-        return (self.x.type.with_shape(self.shape),)
+        return (self.moved(self.x.type, self.shape),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return x repeated."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import REAL_STAGES, Op, Operand, Stage, register
+from ..op import REAL_STAGES, Op, Operand, Stage, register, require_axes, require_real
 from ..types import I32, Array, TensorType
 from .elementwise import broadcast
 
@@ -29,8 +29,8 @@ class BatchNorm(Op):
     def infer(self) -> tuple[TensorType, ...]:
         """The shape of x."""
         x = self.x.type
-        if not -x.rank <= self.axis < x.rank:
-            raise IrError(f"batch_norm: axis {self.axis} of a tensor of rank {x.rank}")
+        require_real(self, *(v.type for v in self.operands))
+        require_axes(self, x.rank, self.axis)
         for value in self.operands[1:]:
             if value.type.shape != (x.shape[self.axis],):
                 raise IrError(f"batch_norm: %{value.name} has shape {list(value.type.shape)}, x {list(x.shape)}")
@@ -38,8 +38,9 @@ class BatchNorm(Op):
 
     def multiplier_and_offset(self, scale: Array, offset: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
         """Return (m, c), binary64, with y = x·m + c."""
-        m = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + self.epsilon)
-        return m, offset - mean * m
+        with np.errstate(invalid="ignore", divide="ignore"):
+            m = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + self.epsilon)
+            return m, offset - mean * m
 
     def evaluate(  # type: ignore[override]  # operands by name
         self, x: Array, scale: Array, offset: Array, mean: Array, variance: Array
@@ -63,6 +64,7 @@ class Prelu(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         """The shape of x."""
+        require_real(self, self.x.type, self.slope.type)
         if broadcast(self, self.x.type, self.slope.type) != self.x.type.shape:
             raise IrError(f"prelu: slope {list(self.slope.type.shape)} does not broadcast to {self.x.type}")
         return (self.x.type.with_element(self.x.type.element.expressed),)
@@ -84,14 +86,15 @@ class Softmax(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         """The shape of x."""
-        if not -self.x.type.rank <= self.axis < self.x.type.rank:
-            raise IrError(f"softmax: axis {self.axis} of a tensor of rank {self.x.type.rank}")
+        require_real(self, self.x.type)
+        require_axes(self, self.x.type.rank, self.axis)
         return (self.x.type.with_element(self.x.type.element.expressed),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the softmax, computed in binary64."""
-        e = np.exp(x.astype(np.float64) - np.max(x, axis=self.axis, keepdims=True))
-        return np.asarray(e / np.sum(e, axis=self.axis, keepdims=True)).astype(x.dtype)
+        with np.errstate(invalid="ignore"):
+            e = np.exp(x.astype(np.float64) - np.max(x, axis=self.axis, keepdims=True, initial=-np.inf))
+            return np.asarray(e / np.sum(e, axis=self.axis, keepdims=True)).astype(x.dtype)
 
 
 @register
@@ -100,8 +103,8 @@ class SoftmaxTable(Op):
     """Integer softmax by a table of exponentials, along `axis`.
 
     With `e[i] = table[max x − x[i]]` (256 entries, e[0] > 0, non-negative) and `S = Σ e`:
-    `y[i] = clamp(⌊(e[i]·levels·2 + S) / (2·S)⌋ + output_zero_point, −128, 127)`: probability · levels rounded half up,
-    in unsigned 64-bit arithmetic.
+    `y[i] = clamp(⌊(e[i]·levels·2 + S) / (2·S)⌋ + output_zero_point)` to the codes of the type of x: probability ·
+    levels rounded half up, in 64-bit arithmetic.
 
     Attributes:
         axis: where the probabilities sum to one.
@@ -121,11 +124,17 @@ class SoftmaxTable(Op):
         """The type of x."""
         if self.x.type.element.storage.bits != 8 or self.table.type != TensorType((256,), I32):
             raise IrError(f"softmax_table takes 8-bit codes and a table of 256 × i32, not {self.x.type}")
+        require_axes(self, self.x.type.rank, self.axis)
+        if not 1 <= self.levels <= 1 << 16:
+            raise IrError(f"softmax_table: {self.levels} levels, should be 1 … 65536")
         return (self.x.type,)
 
     def evaluate(self, x: Array, table: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the codes of the probabilities."""
-        distance = np.max(x.astype(np.int64), axis=self.axis, keepdims=True) - x
+        if table[0] < 1 or np.min(table) < 0:
+            raise IrError("softmax_table: the table must not be negative, and its first entry at least 1")
+        wide = x.astype(np.int64)
+        distance = np.max(wide, axis=self.axis, keepdims=True, initial=np.iinfo(x.dtype).min) - wide
         e = table.astype(np.int64)[distance]
         total = e.sum(axis=self.axis, keepdims=True)
         codes = (e * (2 * self.levels) + total) // (2 * total) + self.output_zero_point

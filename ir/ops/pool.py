@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import ANY_STAGE, REAL_STAGES, Operand, Stage, register
+from ..op import ANY_STAGE, REAL_STAGES, Operand, Stage, register, require_real
 from ..types import I32, Array, TensorType
 from .convolution import SlidingWindow
+from .linear import check_clamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,16 @@ class Pool(SlidingWindow):
         """N×H'×W'×C."""
         x = self.x.type
         height, width = self.window_shape(x, self.kernel)
+        if not all(np.all(self.axis_counts(axis)) for axis in (0, 1)):
+            raise IrError(f"{self.name}: a window lies in the padding only", help="make the padding smaller")
         return (TensorType((x.shape[0], height, width, x.shape[3]), x.element.expressed),)
+
+    def axis_counts(self, axis: int) -> Array:
+        """Return how many taps of each window lie inside the image along y (0) or x (1), int64."""
+        size = self.window_shape(self.x.type, self.kernel)[axis]
+        first = np.arange(size) * self.strides[axis] - self.padding[2 * axis]
+        taps = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
+        return np.asarray(np.sum((taps >= 0) & (taps < self.x.type.shape[1 + axis]), axis=1))
 
     def window_sum(self, x: Array) -> Array:
         """Return the sum of each window; padding counts as 0."""
@@ -39,10 +49,7 @@ class Pool(SlidingWindow):
 
     def valid_counts(self) -> Array:
         """Return how many taps of each window lie inside the image, H'×W'×1, int64."""
-        ones = np.ones((1, *self.x.type.shape[1:3], 1), np.int64)
-        size = self.window_shape(self.x.type, self.kernel)
-        views = self.taps(self.pad(ones, 0), self.kernel, size)
-        return np.asarray(np.asarray(sum(view for _, _, view in views))[0])
+        return np.asarray(self.axis_counts(0)[:, None, None] * self.axis_counts(1)[None, :, None])
 
 
 @register
@@ -76,6 +83,12 @@ class AvgPool2d(Pool):
     count_include_pad: bool = False
     clamp: tuple[float, float] | None = None
 
+    def infer(self) -> tuple[TensorType, ...]:
+        """N×H'×W'×C, real."""
+        require_real(self, self.x.type)
+        check_clamp(self, self.clamp)
+        return super().infer()
+
     def divisors(self) -> Array:
         """Return n for each output, H'×W'×1, int64."""
         counts = self.valid_counts()
@@ -83,8 +96,7 @@ class AvgPool2d(Pool):
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the means."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            y = (self.window_sum(x.astype(np.float64)) / self.divisors()).astype(x.dtype)
+        y = (self.window_sum(x.astype(np.float64)) / self.divisors()).astype(x.dtype)
         return y if self.clamp is None else np.clip(y, *self.clamp).astype(x.dtype)
 
 

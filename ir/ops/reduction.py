@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import ANY_STAGE, REAL_STAGES, Op, Operand, register
-from ..types import I32, I64, Array, Shape, TensorType
+from ..op import ANY_STAGE, REAL_STAGES, Op, Operand, register, require_axes
+from ..types import I32, I64, Array, CodebookType, Shape, TensorType, UniformType
 
 
 def reduced_shape(op: Op, x: TensorType, axes: tuple[int, ...], keep_dims: bool) -> Shape:
     """Return the shape of x with `axes` reduced to 1 or dropped; an IrError if an axis is out of range."""
-    if any(not -x.rank <= a < x.rank for a in axes):
-        raise IrError(f"{op.name}: axes {list(axes)} of a tensor of rank {x.rank}")
+    require_axes(op, x.rank, *axes)
     chosen = {a % x.rank for a in axes}
     kept = [(1 if a in chosen else d, a in chosen) for a, d in enumerate(x.shape)]
     return tuple(d for d, reduced in kept if keep_dims or not reduced)
@@ -59,6 +58,8 @@ class ReduceSum(Reduction):
     def infer(self) -> tuple[TensorType, ...]:
         """X with the axes reduced; plain integers of fewer than 32 bits sum to i32."""
         (t,) = super().infer()
+        if t.element.expressed.is_float and self.input_zero_point:
+            raise IrError("reduce_sum of real numbers has no zero point", help="it belongs to the integer stage")
         narrow = t.element.expressed.is_integer and t.element.expressed.bits < 32
         return (t.with_element(I32) if narrow else t,)
 
@@ -112,6 +113,9 @@ class ArgMax(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         """X with the axis reduced, of i64."""
+        element = self.x.type.element
+        if isinstance(element, CodebookType) or (isinstance(element, UniformType) and element.per_axis):
+            raise IrError(f"argmax can't compare codes of {element}")
         return (TensorType(reduced_shape(self, self.x.type, (self.axis,), self.keep_dims), I64),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import IrError
 from ..fixed_point import ROUNDINGS, rescale
 from ..op import ANY_STAGE, Op, Operand, Stage, register
-from ..types import I8, Array, ScalarType, TensorType
+from ..types import I8, I32, Array, ScalarType, TensorType
 
 
 @register
@@ -43,14 +43,16 @@ class Rescale(Op):
     def infer(self) -> tuple[TensorType, ...]:
         """The shape of x over `to`."""
         x, m, s = self.x.type, self.multiplier.type, self.shift.type
-        if not x.element.expressed.is_integer or m.shape != s.shape or s.element != I8:
-            raise IrError(f"rescale takes integers, multipliers and shifts (i8) of one shape, not {x}, {m}, {s}")
+        if not x.element.expressed.is_integer or m.shape != s.shape or s.element != I8 or m.element != I32:
+            raise IrError(f"rescale takes integers, multipliers (i32) and shifts (i8) of one shape, not {x}, {m}, {s}")
         try:
             fits = np.broadcast_shapes(x.shape, m.shape) == x.shape
         except ValueError:
             fits = False
         if not fits:
             raise IrError(f"rescale: multipliers {list(m.shape)} do not broadcast to {list(x.shape)}")
+        if not self.to.is_integer:
+            raise IrError(f"rescale gives integers, not {self.to}")
         if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
             raise IrError(f"rescale: bounds {self.minimum} … {self.maximum} leave {self.to}")
         if self.rounding not in ROUNDINGS:
@@ -59,6 +61,8 @@ class Rescale(Op):
 
     def evaluate(self, x: Array, multiplier: Array, shift: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the rescaled integers."""
+        if np.any((shift < 0) | (shift > 62)):
+            raise IrError("rescale: a shift lies outside 0 … 62")
         y = rescale(x.astype(np.int64) - self.input_zero_point, multiplier, shift, self.rounding)
         return np.asarray(np.clip(y + self.output_zero_point, self.minimum, self.maximum).astype(self.to.dtype))
 
@@ -85,14 +89,17 @@ class Table(Op):
 
     def evaluate(self, x: Array, table: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the entries."""
-        index = x.astype(np.int64) - np.iinfo(x.dtype).min
-        return table[index] if table.ndim == 1 else table[np.arange(table.shape[0]), index]
+        index = x.astype(np.intp) - int(np.iinfo(x.dtype).min)
+        return np.asarray(np.take(table, index) if table.ndim == 1 else table[np.arange(table.shape[0]), index])
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
 class Cast(Op):
-    """Change of element type: `y = x` in type `to` (toward zero from float to integer, then wrapping)."""
+    """Change of element type: `y = x` in type `to`.
+
+    From float to integer toward zero, then wrapping; a NaN or infinity becomes 0. To `i1`: `y = x ≠ 0`.
+    """
 
     name = "cast"
     stages = ANY_STAGE
@@ -106,5 +113,18 @@ class Cast(Op):
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return x in the new type."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            return x.astype(self.to.dtype)
+        if self.to.is_float or self.to.bits == 1:
+            with np.errstate(over="ignore"):
+                return x.astype(self.to.dtype)
+        if x.dtype.kind == "f":
+            whole = np.fmod(np.trunc(np.where(np.isfinite(x), x, 0).astype(np.float64)), 2.0**64)
+            x = np.where(whole < 0, -np.abs(whole).astype(np.uint64), np.abs(whole).astype(np.uint64))
+        return _wrapped(x, self.to)
+
+
+def _wrapped(x: Array, to: ScalarType) -> Array:
+    """Return integers reduced to two's complement of the width of `to`."""
+    if to.bits != 4:
+        return x.astype(to.dtype)
+    low = x.astype(np.int64) & 15
+    return (np.where(low > 7, low - 16, low) if to.kind == "i" else low).astype(to.dtype)

@@ -51,8 +51,14 @@ class Resize(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         """The shape given."""
-        if len(self.shape) != self.x.type.rank or len(self.scales) != self.x.type.rank or min(self.shape) < 1:
+        if (
+            len(self.shape) != self.x.type.rank
+            or len(self.scales) != self.x.type.rank
+            or min(self.shape, default=1) < 1
+        ):
             raise IrError(f"resize: needs {self.x.type.rank} sizes and scales, at least 1")
+        if not all(0 < scale < float("inf") for scale in self.scales) or not self.x.type.size:
+            raise IrError(f"resize: scales {list(self.scales)} of {self.x.type} must be positive, x not empty")
         if self.mode not in ("nearest", "linear") or self.coordinates not in COORDINATES:
             raise IrError(f"resize: no mode {self.mode!r} with coordinates {self.coordinates!r}")
         if self.rounding not in NEAREST:

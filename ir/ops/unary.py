@@ -121,6 +121,12 @@ class Gelu(Unary):
     name = "gelu"
     approximate: str = "none"
 
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x, real."""
+        if self.approximate not in ("none", "tanh"):
+            raise IrError(f"gelu: no approximation {self.approximate!r}", help="one of: none, tanh")
+        return super().infer()
+
     def function(self, x: Array) -> Array:
         """Return GELU."""
         if self.approximate == "tanh":
