@@ -21,6 +21,7 @@ from .errors import (
     nearest,
 )
 from .evaluator import Observer, check_inputs, evaluate, evaluate_op, real, stored
+from .files import load_module, save_module
 from .fixed_point import (
     ROUNDINGS,
     quantize_multiplier,
@@ -129,9 +130,11 @@ __all__ = [  # by topic
     # text
     "Printer",
     "Resources",
+    "load_module",
     "parse_module",
     "print_module",
     "print_op",
+    "save_module",
     # meaning
     "Observer",
     "ROUNDINGS",

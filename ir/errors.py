@@ -34,7 +34,13 @@ class IrError(QccError):
 
 
 class VerifyError(IrError):
-    """A module that breaks the rules of its stage."""
+    """A module that breaks the rules of its stage.
+
+    Attributes:
+        subject: the operation, input or output that breaks them, where it is one.
+    """
+
+    subject: object | None = None
 
 
 class ParseError(IrError):

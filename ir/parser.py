@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -13,9 +12,10 @@ from typing import Any
 import lark
 import numpy as np
 
-from .errors import IrError, ParseError
+from .attributes import check_names
+from .errors import IrError, ParseError, VerifyError
 from .module import Module, Output
-from .op import Op, Stage, attribute_fields, op_class_named
+from .op import Op, Stage, attribute_fields, check_arity, op_class_named, required_attributes
 from .types import (
     SCALAR_TYPES,
     Array,
@@ -28,6 +28,10 @@ from .types import (
 )
 from .value import Dense, Location, Value
 from .verifier import verify
+
+#: What no sensible text exceeds.
+MAXIMUM_NESTING = 64
+MAXIMUM_DIGITS = 40
 
 
 @cache
@@ -49,20 +53,40 @@ def parse_module(text: str, blobs: Mapping[str, Array] | None = None, file: str 
         tree = grammar().parse(text)
     except lark.UnexpectedInput as error:
         raise _syntax_error(error, text, file) from error
-    module = _Reader(text, file, dict(blobs or {})).module(tree)
-    verify(module)
+    reader = _Reader(text, file, dict(blobs or {}))
+    module = reader.module(tree)
+    try:
+        verify(module)
+    except VerifyError as error:
+        raise reader.placed(error) from error
     return module
 
 
 def _syntax_error(error: lark.UnexpectedInput, text: str, file: str) -> ParseError:
-    line, column = max(error.line, 1), max(error.column, 1)
-    expected = sorted(getattr(error, "accepts", None) or getattr(error, "expected", None) or [])
-    help = "expected " + " or ".join(expected[:8]).lower() if expected else "see docs/ir.md for the syntax"
-    return _place_error("this is not valid .qir text here", text, file, line, column, help)
+    line, column = error.line, error.column
+    at_end = isinstance(error, lark.UnexpectedEOF) or (
+        isinstance(error, lark.UnexpectedToken) and error.token.type == "$END"
+    )
+    if at_end:
+        lines = text.rstrip().split("\n")
+        line, column = len(lines), len(lines[-1]) + 1
+    names = getattr(error, "accepts", None) or getattr(error, "expected", None) or getattr(error, "allowed", None) or ()
+    expected = sorted({_terminal_text(name) for name in names})
+    help = "expected " + " or ".join(expected[:8]) if expected else "see docs/ir.md for the syntax"
+    message = "the text ends too early" if at_end else "this is not valid .qir text here"
+    return _place_error(message, text, file, line, column, help)
+
+
+def _terminal_text(name: str) -> str:
+    """Return what a terminal of the grammar looks like in text."""
+    patterns = {t.name: t.pattern for t in grammar().terminals}
+    if name in patterns and patterns[name].type == "str":
+        return repr(patterns[name].value)
+    return {"$END": "the end", "NAME": "a name", "VALUE_NAME": "a value name"}.get(name, name.lower().replace("_", " "))
 
 
 def _place_error(message: str, text: str, file: str, line: int, column: int, help: str) -> ParseError:
-    lines = text.splitlines()
+    lines = text.split("\n")
     source = lines[line - 1] if 0 < line <= len(lines) else ""
     start = max(0, column - 60)
     shown = source[start : start + 120]
@@ -80,20 +104,29 @@ class _Reader:
         self.bytes: dict[str, bytes] = {}
         self.aliases: dict[str, ElementType] = {}
         self.values: dict[str, Value] = {}
+        self.nodes: dict[int, lark.Tree[Any]] = {}  # by id of the operation, input or output that they describe
+
+    def placed(self, error: VerifyError) -> VerifyError:
+        """Return the error at the line of what it is about."""
+        node = self.nodes.get(id(error.subject))
+        if node is None:
+            return error
+        shown = self.error(node, error.message, error.help)
+        return VerifyError(shown.message, place=shown.place, help=error.help)
 
     def error(self, node: lark.Tree[Any], message: str, help: str = "") -> ParseError:
         return _place_error(message, self.text, self.file, node.meta.line, node.meta.column, help)
 
     def module(self, tree: lark.Tree[Any]) -> Module:
-        for blob in tree.find_data("blob"):
-            self.bytes[str(blob.children[0])] = self.blob_bytes(blob)
-        body: lark.Tree[Any] | None = None
-        for child in tree.children:
-            if child is not None and child.data == "type_alias":
-                self.aliases[str(child.children[0])] = self.element(child.children[1])
-            elif child is not None and child.data == "module":
-                body = child
-        assert body is not None  # the grammar requires a module
+        *type_aliases, body, resources = tree.children  # the grammar: aliases, one module, resources or None
+        for blob in resources.children if resources is not None else []:
+            self.add_blob(blob)
+        for alias in type_aliases:
+            if str(alias.children[0]) in self.aliases:
+                raise self.error(
+                    alias, f"type {alias.children[0]} is defined twice", "give each type a name of its own"
+                )
+            self.aliases[str(alias.children[0])] = self.element(alias.children[1])
         name, stage, *statements = body.children
         inputs: list[Value] = []
         ops: list[Op] = []
@@ -102,17 +135,23 @@ class _Reader:
         for node in statements:
             match node.data:
                 case "module_attribute":
-                    attributes.append((self.string(node.children[0]), self.string(node.children[1])))
+                    key, text = map(self.string, node.children)
+                    if key in dict(attributes):
+                        raise self.error(node, f"attribute {key!r} is given twice", "remove one of them")
+                    attributes.append((key, text))
                 case "input":
                     inputs.append(self.define(node, self.name(node.children[0]), self.tensor(node.children[1])))
+                    self.nodes[id(inputs[-1])] = node
                 case "op":
                     ops.append(self.op(node))
+                    self.nodes[id(ops[-1])] = node
                 case _:
                     value = self.operand(node.children[0])
                     outputs.append(Output(self.string(node.children[1]), value))
+                    self.nodes[id(outputs[-1])] = node
         return Module(
             str(name.children[0]),
-            self.stage(tree, str(stage)),
+            self.stage(body, str(stage)),
             tuple(inputs),
             tuple(ops),
             tuple(outputs),
@@ -128,7 +167,7 @@ class _Reader:
         results: list[lark.Tree[Any]] = []
         operands: list[Value] = []
         types: list[TensorType] = []
-        fields: dict[str, Any] = {}
+        annotations: list[lark.Tree[Any]] = []
         attributes: lark.Tree[Any] | None = None
         name = ""
         for child in node.children:
@@ -145,7 +184,7 @@ class _Reader:
             elif child.data == "tensor":
                 types.append(self.tensor(child))
             else:
-                fields.update(self.annotation(child))
+                annotations.append(child)
         if len(results) != len(types):
             raise self.error(node, f"{len(results)} results have {len(types)} types", "give each result its type")
         try:
@@ -153,24 +192,36 @@ class _Reader:
         except IrError as error:
             raise self.error(node, error.message, error.help) from error
         values = tuple(self.define(r, self.name(r), t) for r, t in zip(results, types, strict=True))
-        fields |= self.attributes(node, op_class, attributes, values)
+        fields = self.attributes(attributes, values) if attributes is not None else {}
+        known = [f.name for f in attribute_fields(op_class)]
         try:
-            return op_class(operands=tuple(operands), results=values, **fields)
-        except (TypeError, IrError) as error:
-            raise self.error(node, f"{name}: {error}", f"see `qcc ops {name}`") from error
+            check_names(name, known, required_attributes(op_class), fields)
+            fields |= self.annotations(annotations)
+            op = op_class(operands=tuple(operands), results=values, **fields)
+            check_arity(op)
+        except ParseError:
+            raise
+        except IrError as error:
+            raise self.error(node, error.message, error.help) from error
+        return op
 
-    def attributes(
-        self, node: lark.Tree[Any], op_class: type[Op], tree: lark.Tree[Any] | None, results: tuple[Value, ...]
-    ) -> dict[str, Any]:
-        known = {f.name: f for f in attribute_fields(op_class)}
+    def annotations(self, nodes: list[lark.Tree[Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for item in tree.children if tree is not None else []:
+        for node in nodes:
+            fields = self.annotation(node)
+            if found.keys() & fields.keys():
+                raise self.error(node, f"{node.data} is given twice", "remove one of them")
+            found |= fields
+        return found
+
+    def attributes(self, tree: lark.Tree[Any], results: tuple[Value, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for item in tree.children:
             if item is None:
                 continue
             key = str(item.children[0])
-            if key not in known:
-                help = "attributes: " + (", ".join(known) or "none")
-                raise self.error(item, f"{op_class.name} has no attribute {key!r}", help)
+            if key in found:
+                raise self.error(item, f"attribute {key!r} is given twice", "remove one of them")
             found[key] = self.attribute(item.children[1], results)
         return found
 
@@ -189,7 +240,11 @@ class _Reader:
                 names = tuple(self.string(c) for c in passes)
                 return {"location": Location(self.string(children[0]), self.string(children[1]), names)}
 
-    def attribute(self, node: lark.Tree[Any], results: tuple[Value, ...]) -> Any:
+    def attribute(self, node: lark.Tree[Any], results: tuple[Value, ...], depth: int = 0) -> Any:
+        if depth > MAXIMUM_NESTING:
+            raise self.error(
+                node, f"lists are nested more than {MAXIMUM_NESTING} deep", "an attribute has fewer levels"
+            )
         match node.data:
             case "number":
                 return self.number(node)
@@ -198,7 +253,7 @@ class _Reader:
             case "true" | "false" | "none":
                 return {"true": True, "false": False, "none": None}[node.data]
             case "tuple":
-                return tuple(self.attribute(c, results) for c in node.children if c is not None)
+                return tuple(self.attribute(c, results, depth + 1) for c in node.children if c is not None)
             case "dense" | "resource":
                 return self.dense(node, results)
             case "tensor":
@@ -208,41 +263,75 @@ class _Reader:
 
     def dense(self, node: lark.Tree[Any], results: tuple[Value, ...]) -> Dense:
         if not results:
-            raise self.error(node, "constant data needs a result that gives its type")
+            raise self.error(node, "constant data needs a result that gives its type", "name the result")
         type = results[0].type
         dtype = type.element.storage.dtype
         if node.data == "dense":
-            array = np.array(self.dense_items(node.children[0]), dtype=object)
-            if array.size != type.size:
-                raise self.error(node, f"{array.size} elements for {type}", "one element for each of the type")
-            return Dense(array.astype(dtype).reshape(type.shape))
+            return Dense(self.dense_array(node, type))
         key = str(node.children[0])
         if key == "elided":
             raise self.error(node, "the data of this constant was elided", "print the module with its resources")
         if key in self.blobs:
-            return Dense(np.asarray(self.blobs[key]).astype(dtype).reshape(type.shape))
+            array = np.asarray(self.blobs[key])
+            if array.dtype != dtype or array.shape != type.shape:
+                found = f"{array.dtype}{list(array.shape)}"
+                raise self.error(node, f"resource {key!r} is {found}, not {type}", "save the module again")
+            return Dense(array)
         if key not in self.bytes:
             raise self.error(node, f"there is no resource {key!r}", "add it to the resources section or file")
-        array = np.frombuffer(self.bytes[key], dtype.newbyteorder("<"))
-        if array.size != type.size:
-            raise self.error(node, f"resource {key!r} holds {array.size} elements for {type}")
-        return Dense(array.astype(dtype).reshape(type.shape))
+        data = self.bytes[key]
+        if len(data) != type.size * dtype.itemsize:
+            needed = type.size * dtype.itemsize
+            raise self.error(node, f"resource {key!r} has {len(data)} bytes, {type} needs {needed}", "print it again")
+        if dtype == np.bool_ and max(data, default=0) > 1:
+            raise self.error(node, f"resource {key!r} has bytes other than 0 and 1", "truth values are 0 or 1")
+        return Dense(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(type.shape))
 
-    def dense_items(self, node: lark.Tree[Any]) -> Any:
-        if node.data == "dense_list":
-            return [self.dense_items(c) for c in node.children if c is not None]
-        return self.attribute(node, ())
+    def dense_array(self, node: lark.Tree[Any], type: TensorType) -> Array:
+        """Return data written in place; every element must be one of the type, and the lists of the type's shape."""
+        items: list[Any] = []
+        self.dense_items(node.children[0], type, 0, items)
+        storage = type.element.storage
+        for item in items:
+            if isinstance(item, bool) != (storage.bits == 1) or (isinstance(item, float) and not storage.is_float):
+                raise self.error(node, f"{item} is no {storage}", f"one {storage} for each element")
+            if storage.is_integer and not storage.minimum <= item <= storage.maximum:
+                raise self.error(node, f"{item} does not fit {storage}", f"{storage.minimum} … {storage.maximum}")
+        with np.errstate(over="ignore"):
+            return np.array(items, dtype=storage.dtype).reshape(type.shape)
 
-    def blob_bytes(self, node: lark.Tree[Any]) -> bytes:
+    def dense_items(self, node: lark.Tree[Any], type: TensorType, axis: int, items: list[Any]) -> None:
+        """Append the elements below `node`, which stands for everything below one index of `axis` − 1."""
+        is_list = node.data == "dense_list"
+        children = [c for c in node.children if c is not None] if is_list else []
+        if is_list != (axis < type.rank) or (is_list and len(children) != type.shape[axis]):
+            shape = "x".join(map(str, type.shape)) or "no dimensions"
+            raise self.error(node, f"the data does not have the shape of {type}", f"lists nested as {shape}")
+        if not is_list:
+            items.append(self.attribute(node, ()))
+        for child in children:
+            self.dense_items(child, type, axis + 1, items)
+
+    def add_blob(self, node: lark.Tree[Any]) -> None:
+        key = str(node.children[0])
+        if key in self.bytes:
+            raise self.error(node, f"resource {key!r} is given twice", "remove one of them")
         try:
-            return base64.b64decode(str(node.children[1].children[0])[1:-1], validate=True)
-        except binascii.Error as error:
-            raise self.error(node, "the resource is not base64", "print the module again") from error
+            self.bytes[key] = base64.b64decode(str(node.children[1].children[0])[1:-1], validate=True)
+        except ValueError as error:
+            raise self.error(node, f"resource {key!r} is not base64", "print the module again") from error
 
     def tensor(self, node: lark.Tree[Any]) -> TensorType:
         *dimensions, element = node.children
-        shape = tuple(int(d) for d in str(dimensions[0]).split("x")[:-1]) if dimensions and dimensions[0] else ()
-        return TensorType(shape, self.element(element))
+        digits = str(dimensions[0]).split("x")[:-1] if dimensions and dimensions[0] else []
+        if any(len(d) > MAXIMUM_DIGITS for d in digits):
+            raise self.error(node, "a dimension has too many digits", "dimensions are below 2^40")
+        try:
+            return TensorType(tuple(map(int, digits)), self.element(element))
+        except ParseError:
+            raise
+        except IrError as error:
+            raise self.error(node, error.message, error.help or "see docs/ir.md") from error
 
     def element(self, node: lark.Tree[Any]) -> ElementType:
         children = node.children
@@ -291,19 +380,24 @@ class _Reader:
 
     def number(self, node: lark.Tree[Any]) -> int | float:
         text = str(node.children[0])
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
+        if not text.lstrip("+-").isdigit():
+            return float(text)
+        if len(text) > MAXIMUM_DIGITS:
+            raise self.error(node, "this integer has too many digits", "integers have at most 64 bits")
+        return int(text)
 
     def integer(self, node: lark.Tree[Any]) -> int:
         number = self.number(node)
         if not isinstance(number, int):
-            raise self.error(node, "an integer is needed here")
+            raise self.error(node, "an integer is needed here", "write it without a point or exponent")
         return number
 
     def string(self, node: lark.Tree[Any]) -> str:
         try:
             return str(json.loads(str(node.children[0])))
         except json.JSONDecodeError as error:
-            raise self.error(node, "this string has an escape that JSON does not know") from error
+            help = "escape quotes, backslashes and control characters as JSON does"
+            raise self.error(node, "this string is not one that JSON knows", help) from error
 
     def name(self, node: lark.Tree[Any]) -> str:
         child = node.children[0]

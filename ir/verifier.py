@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import IrError, VerifyError
-from .module import Module
+from .module import Module, Output
 from .naming import c_identifier
 from .op import Op, Stage, check_arity
 from .printer import print_op
@@ -27,16 +27,19 @@ def verify(module: Module) -> None:
     _verify_outputs(module, defined)
 
 
-def _error(op: Op | None, message: str, help: str = "") -> VerifyError:
-    if op is None:
-        return VerifyError(message, help=help)
-    place = ":".join(p for p in (op.location.file, op.location.node) if p)
-    return VerifyError(message, place=place, op=print_op(op), help=help)
+def _error(subject: Op | Value | Output | None, message: str, help: str = "") -> VerifyError:
+    if isinstance(subject, Op):
+        place = ":".join(p for p in (subject.location.file, subject.location.node) if p)
+        error = VerifyError(message, place=place, op=print_op(subject), help=help)
+    else:
+        error = VerifyError(message, help=help)
+    error.subject = subject
+    return error
 
 
 def _define(defined: dict[str, Value], value: Value, op: Op | None) -> None:
     if value.name in defined:
-        raise _error(op, f"%{value.name} is defined twice", "give each value a name of its own")
+        raise _error(op or value, f"%{value.name} is defined twice", "give each value a name of its own")
     defined[value.name] = value
 
 
@@ -93,8 +96,8 @@ def _verify_outputs(module: Module, defined: dict[str, Value]) -> None:
     names: set[str] = set()
     for output in module.outputs:
         if output.name in names:
-            raise VerifyError(f"two outputs are named {output.name!r}", help="give each output a name of its own")
+            raise _error(output, f"two outputs are named {output.name!r}", "give each output a name of its own")
         names.add(output.name)
         if defined.get(output.value.name) != output.value:
             message = f"output {output.name!r} returns %{output.value.name}, which is not defined so"
-            raise VerifyError(message, help="return the value as its operation defines it")
+            raise _error(output, message, "return the value as its operation defines it")
