@@ -43,13 +43,22 @@ class Tensor:
         array: its data, where that is known at import, in the model's own precision.
         value: the IR value, once something reads it at run time.
         note: how its data was changed when it was read.
+        nameless: its name is not the model's; it takes that of the node's output that it becomes.
     """
 
-    def __init__(self, name: str, array: Array | None = None, value: Value | None = None, note: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        array: Array | None = None,
+        value: Value | None = None,
+        note: str = "",
+        nameless: bool = False,
+    ) -> None:
         self.name = name
         self.array = array
         self.value = value
         self.note = note
+        self.nameless = nameless
 
     @property
     def shape(self) -> Shape:
@@ -134,8 +143,8 @@ class Emitter:
         check_fold_size(sum(v.type.size for v in results))
         arrays = evaluate_op(replace_op(op, results=results), [t.array for t in operands if t.array is not None])
         moved = operands[0] if op.moves_data and len(operands) == 1 else None
-        name, note = (moved.name, moved.note) if moved else (self.hint, "")
-        folded = tuple(Tensor(name, array=a, note=note) for a in arrays)
+        name, note = (moved.name, moved.note) if moved else (f"{self.hint}_{op.name}", "")
+        folded = tuple(Tensor(name, array=a, note=note, nameless=True) for a in arrays)
         self._folded[key] = (operands, folded)  # the operands stay alive, so their ids stay theirs
         return folded
 
@@ -200,6 +209,8 @@ class Emitter:
                     self._unclaimed.discard(name)
                     renamed[value.name] = Value(name, value.type)
                 tensor = Tensor(name, value=renamed[value.name])
+            elif value is None and tensor.nameless and name:
+                tensor.name, tensor.nameless = name, False
             finished.append(tensor)
         for op in self._pending:
             operands = tuple(renamed.get(v.name, v) for v in op.operands)

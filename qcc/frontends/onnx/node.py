@@ -123,11 +123,11 @@ class Node:
 
     def known(self, array: Array) -> Tensor:
         """Return a tensor of data that is known."""
-        return Tensor(self.emitter.hint, array=array)
+        return Tensor(f"{self.emitter.hint}_constant", array=array, nameless=True)
 
     def like(self, array: Array, tensor: Tensor) -> Tensor:
         """Return a tensor of known data that takes the place of `tensor`, whose name it keeps."""
-        return Tensor(tensor.name, array=array, note=tensor.note)
+        return Tensor(tensor.name, array=array, note=tensor.note, nameless=True)
 
 
 def known(tensor: Tensor, what: str) -> Array:

@@ -41,6 +41,13 @@ def modulo(node: Node) -> Tensor:
     return _folded(np.fmod if by_dividend else np.mod)(node)
 
 
+def is_infinite(node: Node) -> Tensor:
+    """IsInf: of both signs, or of one."""
+    array = node.constant(0, "X")
+    positive, negative = node.get_int("detect_positive", 1) != 0, node.get_int("detect_negative", 1) != 0
+    return node.known(np.isinf(array) & np.where(array > 0, positive, negative))
+
+
 def non_zero(node: Node) -> Tensor:
     """NonZero: indices of the elements that are not 0, one column each."""
     array = node.constant(0, "X")
@@ -85,7 +92,7 @@ IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
     "Floor": _folded(np.floor),
     "Greater": _folded(np.greater),
     "GreaterOrEqual": _folded(np.greater_equal),
-    "IsInf": _folded(np.isinf),
+    "IsInf": is_infinite,
     "IsNaN": _folded(np.isnan),
     "Less": _folded(np.less),
     "LessOrEqual": _folded(np.less_equal),
