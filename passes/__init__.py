@@ -5,12 +5,20 @@ if __name__ != "qcc.passes":
 
 from .base import Calibration, Pass, PassContext, Progress, Remark
 from .calibrate import Calibrate
+from .canonicalize import Canonicalize
 from .eliminate_dead_code import EliminateDeadCode
+from .fold_batch_norm import FoldBatchNorm
+from .fold_constants import FoldConstants
+from .fuse_activation import FuseActivation
 from .fuse_tables import FuseTables
 from .hardware import HardwareSpec
 from .insert_rescale import InsertRescale
+from .keep_float import KeepFloat
+from .legalize_layout import LegalizeLayout
 from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
 from .nudge_zero_points import NudgeZeroPoints
+from .operands import KEEP_FLOAT
+from .pipeline import DEFAULT_PASSES, Part, default_pipeline
 from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text
 from .propagate_ranges import PropagateRanges
 from .prove_accumulators import ProveAccumulators
@@ -26,6 +34,7 @@ __all__ = [  # by topic
     "Progress",
     "Remark",
     # the passes
+    "Canonicalize",
     "EliminateDeadCode",
     "Calibrate",
     "PropagateRanges",
@@ -34,6 +43,11 @@ __all__ = [  # by topic
     "InsertRescale",
     "FuseTables",
     "ProveAccumulators",
+    "FoldBatchNorm",
+    "FoldConstants",
+    "FuseActivation",
+    "KeepFloat",
+    "LegalizeLayout",
     # which there are
     "ENTRY_POINTS",
     "load_file",
@@ -42,10 +56,14 @@ __all__ = [  # by topic
     "registered_passes",
     # pipelines
     "ALL",
+    "DEFAULT_PASSES",
+    "KEEP_FLOAT",
+    "Part",
     "PassManager",
     "Pipeline",
     "Timing",
     "check_stages",
+    "default_pipeline",
     "make_pass",
     "parse_pipeline",
     "pipeline_text",
