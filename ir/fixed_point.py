@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .errors import IrError
+from .errors import IrError, nearest
 from .types import Array
 
 
@@ -58,7 +58,10 @@ def wrap32(x: Array) -> Array:
 def _half_up(x: Array, multiplier: Array, shift: Array) -> Array:
     """Variant S: ⌊(x·m + 2^(s−1)) / 2^s⌋, rounded once, ties toward +∞."""
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    return (x * multiplier + half) >> shift
+    total = np.asarray(x * multiplier)
+    total += half
+    total >>= shift
+    return total
 
 
 def _double(x: Array, multiplier: Array, shift: Array) -> Array:
@@ -84,4 +87,7 @@ ROUNDINGS: dict[str, Callable[[Array, Array, Array], Array]] = {
 
 def rescale(x: Array, multiplier: Array, shift: Array, rounding: str) -> Array:
     """Return round(x · multiplier / 2^shift) as int64, by the rounding named; x must fit 32 bits."""
-    return ROUNDINGS[rounding](x.astype(np.int64), multiplier.astype(np.int64), shift.astype(np.int64))
+    if rounding not in ROUNDINGS:
+        raise IrError(f"there is no rounding {rounding!r}", help=nearest(rounding, list(ROUNDINGS)))
+    wide, factor, places = (np.asarray(a).astype(np.int64, copy=False) for a in (x, multiplier, shift))
+    return ROUNDINGS[rounding](wide, factor, places)

@@ -63,8 +63,13 @@ class Rescale(Op):
         """Return the rescaled integers."""
         if np.any((shift < 0) | (shift > 62)):
             raise IrError("rescale: a shift lies outside 0 … 62")
-        y = rescale(x.astype(np.int64) - self.input_zero_point, multiplier, shift, self.rounding)
-        return np.asarray(np.clip(y + self.output_zero_point, self.minimum, self.maximum).astype(self.to.dtype))
+        wide = x.astype(np.int64)
+        wide -= self.input_zero_point
+        y = np.asarray(rescale(wide, multiplier, shift, self.rounding))
+        y += self.output_zero_point
+        np.maximum(y, self.minimum, out=y)
+        np.minimum(y, self.maximum, out=y)
+        return y.astype(self.to.dtype)
 
 
 @register
