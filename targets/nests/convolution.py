@@ -167,12 +167,46 @@ class _TapRows(Rows):
             yield row * tir.constant(width) + column, sources
 
 
+@dataclass
+class _TapAddresses(_TapRows):
+    """Taps whose addresses are computed once for a tile of rows and kept, for many blocks of columns."""
+
+    def begin(self, body: Body, first: Expr, count: int, group: Expr) -> None:
+        """Store the address of every tap of every row."""
+        super().begin(body, first, count, group)
+        self._addresses = body.allocate("addresses", self.window.taps * count, "int64")
+        for row, address in self._tap_addresses(body, count):
+            body.store(self._addresses, row, address)
+
+    def _tap_addresses(self, body: Body, count: int) -> Iterator[tuple[Expr, Expr]]:
+        """The place in the list and the address of each row's tap, inside the loops over taps."""
+        height, width = self.window.kernel
+        with body.loop("kernel_row", height) as row, body.loop("kernel_column", width) as column:
+            tap = body.let("tap", (row * tir.constant(width) + column) * tir.constant(count))
+            for number, corner in enumerate(self._corners):
+                inside, offset = self.window.tap(body, corner, row, column)
+                address = tir.address(self.source, body.let("tap_offset", offset))
+                if inside is not None:
+                    address = tir.select(inside, address, tir.address(*self.zeros))
+                yield tap + tir.constant(number), address
+
+    @contextmanager
+    def run(self, body: Body) -> Iterator[tuple[Expr, list[RowSource]]]:
+        """A loop over all taps."""
+        count = len(self._corners)
+        with body.loop("tap", self.window.taps) as tap:
+            places = [tap * tir.constant(count) + tir.constant(row) for row in range(count)]
+            pointers = [tir.load(self._addresses, place) for place in places]
+            views = [body.view("tap", pointer, self.window.input[3], self.input_type) for pointer in pointers]
+            yield tap, [(view, tir.constant(0)) for view in views]
+
+
 def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
     """The function `NAME(input, weights, bias[, multiplier, shift[, pre_shift]][, table], output)`.
 
     `input` and `output` need no alignment; the constants come from `packed_constants` and are best 64-byte aligned.
     """
-    nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue)
+    nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue, rows_outside=spec.is_depthwise)
     window = spec.window
     source = tir.buffer("input", int(np.prod(spec.input)), spec.input_type)
     constants = nest.constant_buffers(spec.padding_bytes)
@@ -181,7 +215,7 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
         rows = _DenseRows(source, spec.input[3])
     elif spec.row_kind == "taps":
         zeros = (constants["weights"], nest.panel.weight_bytes)
-        rows = _TapRows(source, window, zeros, spec.input_type)
+        rows = (_TapAddresses if spec.is_depthwise else _TapRows)(source, window, zeros, spec.input_type)
     else:
         rows = GatheredRows(source, window, nest.panel, spec.input_type, spec.input_zero_point)
     return nest.function(spec.name, source, constants, rows)

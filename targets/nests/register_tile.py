@@ -46,6 +46,8 @@ class RegisterTile:
     panel: Panel
     product: Product
     epilogue: Epilogue
+    rows_outside: bool = False
+    """Find the rows of a tile once and go over all columns, instead of staying with the weights of some columns."""
 
     def constant_buffers(self, extra_weights: int = 0) -> dict[str, Buffer]:
         """The buffers of weights and epilogue constants, in the order of the parameters."""
@@ -62,13 +64,26 @@ class RegisterTile:
         panel = self.panel
         output = tir.buffer("output", panel.rows * panel.columns * panel.groups, self.epilogue.output_type)
         emitter = _TileEmitter(self, body, constants, output, rows)
-        with body.loop("group", panel.groups) as group, body.loop("block", panel.blocks) as block:
-            first = 0
-            for count, height in row_tiles(panel.rows, panel.tile):
-                with body.loop("tile", count) as tile:
-                    emitter.emit(group, block, tile * tir.constant(height) + tir.constant(first), height)
-                first += count * height
+        with body.loop("group", panel.groups) as group:
+            if self.rows_outside:
+                for first, height in self._row_tiles(body):
+                    rows.begin(body, first, height, group)
+                    with body.loop("block", panel.blocks) as block:
+                        emitter.emit(group, block, first, height)
+            else:
+                with body.loop("block", panel.blocks) as block:
+                    for first, height in self._row_tiles(body):
+                        rows.begin(body, first, height, group)
+                        emitter.emit(group, block, first, height)
         return body.function(name, [source, *constants.values(), output])
+
+    def _row_tiles(self, body: Body) -> Iterator[tuple[Expr, int]]:
+        """Loops over the tiles; yields the first row of a tile and its height, inside the loop."""
+        done = 0
+        for count, height in row_tiles(self.panel.rows, self.panel.tile):
+            with body.loop("tile", count) as tile:
+                yield body.let("first", tile * tir.constant(height) + tir.constant(done)), height
+            done += count * height
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,6 @@ class _TileEmitter:
             bias = body.let("initial", tir.load(self.constants["bias"], offset, panel.lanes))
             for row in range(height):
                 body.store(accumulators, row * panel.tile.vectors + place, bias)
-        self.rows.begin(body, first, height, group)
         with self.rows.run(body) as (run, sources):
             step = body.let("first_step", (absolute * tir.constant(panel.runs) + run) * tir.constant(panel.steps))
             self.nest.product.accumulate(body, accumulators, (self.constants["weights"], step), sources, columns)
