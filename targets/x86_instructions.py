@@ -27,6 +27,8 @@ class VectorNeuralNetwork(DotInstruction):
     """`vpdpbusd`: four unsigned × signed byte products added to an int32 lane."""
 
     intrinsic: str
+    zero: str
+    """An intrinsic that makes zeros of zeros, which LLVM does not know."""
 
     def activation_offset(self, input_type: str) -> int:
         """Signed activations enter as `x + 128`."""
@@ -34,10 +36,21 @@ class VectorNeuralNetwork(DotInstruction):
 
     def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:
         """One register: the word in every lane, sign bits flipped for int8."""
-        if input_type == "int8":
-            word = word ^ tir.constant(_SIGN_BITS)
         lanes = tir.splat(word, self.lanes)
+        if input_type == "int8":
+            lanes = lanes ^ self._sign_bits(body)
         return (body.let("activation", tir.reinterpret(lanes, f"uint8x{self.lanes * STEP}")),)
+
+    def _sign_bits(self, body: Body) -> Expr:
+        """The sign bit of every byte, as a value that LLVM takes for unknown.
+
+        It would turn the exclusive or with a constant into a scalar one before the broadcast, and the broadcast from
+        memory into one from a scalar register, of which a processor does one a cycle.
+        """
+        zeros = tir.splat(0, self.lanes * STEP, "int8")
+        selector = tir.constant(0, "int32" if self.lanes == 16 else "int8")
+        unknown = tir.llvm(f"int16x{self.lanes * 2}", self.zero, zeros, zeros, selector)
+        return body.let("sign", tir.reinterpret(unknown, self.accumulator_type) | tir.splat(_SIGN_BITS, self.lanes))
 
     def load_weights(self, body: Body, weights: Buffer, offset: Expr) -> tuple[Expr, ...]:
         """One register of `lanes` quads."""
@@ -93,11 +106,25 @@ AVX2 = _vector_level(
 )
 AVX_VNNI = _vector_level(
     "avx-vnni",
-    VectorNeuralNetwork("vpdpbusd", 8, registers=16, temporaries=1, intrinsic="llvm.x86.avx512.vpdpbusd.256"),
+    VectorNeuralNetwork(
+        name="vpdpbusd",
+        lanes=8,
+        registers=16,
+        temporaries=2,
+        intrinsic="llvm.x86.avx512.vpdpbusd.256",
+        zero="llvm.x86.avx2.mpsadbw",
+    ),
 )
 AVX512_VNNI = _vector_level(
     "avx512-vnni",
-    VectorNeuralNetwork("vpdpbusd", 16, registers=32, temporaries=2, intrinsic="llvm.x86.avx512.vpdpbusd.512"),
+    VectorNeuralNetwork(
+        name="vpdpbusd",
+        lanes=16,
+        registers=32,
+        temporaries=2,
+        intrinsic="llvm.x86.avx512.vpdpbusd.512",
+        zero="llvm.x86.avx512.dbpsadbw.512",
+    ),
 )
 
 X86_LEVELS: dict[str, VectorLevel] = {level.name: level for level in (AVX2, AVX_VNNI, AVX512_VNNI)}
