@@ -62,6 +62,10 @@ class DotInstruction(ABC):
     def accumulate(self, accumulator: Expr, activation: tuple[Expr, ...], weights: tuple[Expr, ...]) -> Expr:
         """The dot product of prepared operands, added to `accumulator`."""
 
+    def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
+        """`accumulator + value · weight` in int32 lanes whose factors came from bytes; any number of lanes."""
+        return accumulator + value * weight
+
     def meaning(self, accumulator: Array, activation: Array, weights: Array) -> npt.NDArray[np.int32]:
         """The step in NumPy: `[lanes]` int32, `[4]` int8 or uint8, `[lanes, 4]` int8, in natural order.
 

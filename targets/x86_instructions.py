@@ -22,6 +22,13 @@ _SIGN_BITS = -0x7F7F7F80
 """0x80808080 as an int32."""
 
 
+def _pairs(value: Expr, weight: Expr) -> tuple[Expr, Expr]:
+    """Int32 lanes as pairs of int16 whose second product is zero: the upper half of each weight is cleared."""
+    lanes = int(value.ty.dtype.lanes)
+    kind = f"int16x{lanes * 2}"
+    return tir.reinterpret(value, kind), tir.reinterpret(weight & tir.splat(0xFFFF, lanes), kind)
+
+
 @dataclass(frozen=True)
 class VectorNeuralNetwork(DotInstruction):
     """`vpdpbusd`: four unsigned × signed byte products added to an int32 lane."""
@@ -60,6 +67,12 @@ class VectorNeuralNetwork(DotInstruction):
         """One `vpdpbusd`."""
         return tir.llvm(self.accumulator_type, self.intrinsic, accumulator, activation[0], weights[0])
 
+    def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
+        """One `vpdpwssd`; `vpmulld` would be slow."""
+        lanes = int(value.ty.dtype.lanes)
+        name = f"llvm.x86.avx512.vpdpwssd.{lanes * 32}"
+        return tir.llvm(f"int32x{lanes}", name, accumulator, *_pairs(value, weight))
+
 
 @dataclass(frozen=True)
 class WideningPairs(DotInstruction):
@@ -94,6 +107,12 @@ class WideningPairs(DotInstruction):
         for pair, weight in zip(activation, weights, strict=True):
             accumulator = accumulator + tir.llvm(self.accumulator_type, self.intrinsic, pair, weight)
         return accumulator
+
+    def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
+        """One `vpmaddwd`, one `vpaddd`; `vpmulld` would be slow."""
+        lanes = int(value.ty.dtype.lanes)
+        name = self.intrinsic if lanes == self.lanes else "llvm.x86.sse2.pmadd.wd"
+        return accumulator + tir.llvm(f"int32x{lanes}", name, *_pairs(value, weight))
 
 
 def _vector_level(name: str, dot: DotInstruction) -> VectorLevel:

@@ -107,7 +107,8 @@ class Convolution:
     def product(self, dot: DotInstruction) -> Product:
         """What the nest does with a run."""
         panel = self.panel(dot)
-        return ChannelProduct(panel, self.input_type) if self.is_depthwise else DotProduct(panel, self.input_type, dot)
+        kind = ChannelProduct if self.is_depthwise else DotProduct
+        return kind(panel, self.input_type, dot)
 
     @property
     def padding_bytes(self) -> int:

@@ -106,8 +106,10 @@ class DotProduct(Product):
 class ChannelProduct(Product):
     """Output channel `c` sees input channel `c` only: one widening multiply-add for each tap and vector of channels.
 
-    The operands are int32 lanes that hold bytes; LLVM makes `vpmaddwd` or `vpdpwssd` of them, `smlal` on ARM.
+    The operands are bytes widened to int32 lanes.
     """
+
+    dot: DotInstruction
 
     def accumulate(
         self,
@@ -126,4 +128,5 @@ class ChannelProduct(Product):
             for row, (source, start) in enumerate(sources):
                 value = tir.cast(tir.load(source, start + column, lanes), f"int32x{lanes}")
                 place = row * vectors + vector
-                body.store(accumulators, place, tir.load(accumulators, place) + value * weight)
+                updated = self.dot.multiply_add(tir.load(accumulators, place), value, weight)
+                body.store(accumulators, place, updated)

@@ -57,7 +57,7 @@ def _with_rescale(case: Case, output_type: OutputType, generator: np.random.Gene
 
 def _matmuls(generator: np.random.Generator) -> list[Case]:
     """Every tail in rows, columns and depth; all types and epilogues."""
-    cases = []
+    cases: list[Case] = []
     shapes = [(1, 1, 1), (1, 10, 64), (3, 7, 3), (49, 24, 29), (7, 33, 66), (13, 100, 31), (6, 64, 256), (2, 1000, 37)]
     kinds: list[tuple[InputType, OutputType, dict[str, Any]]] = [
         ("int8", "int8", {}),
@@ -70,11 +70,14 @@ def _matmuls(generator: np.random.Generator) -> list[Case]:
         ("uint8", "int32", {"extreme": True}),
     ]
     for number, shape in enumerate(shapes):
-        for turn in range(3):
-            input_type, output_type, options = kinds[(number + turn * 3) % len(kinds)]
-            spec = matmul(f"matmul_{number}_{turn}", *shape, input_type, _STORE)
-            cases.append(_random_case(spec, output_type, generator, **options))
+        for kind in (kinds[number], kinds[(number + 3) % len(kinds)]):
+            spec = matmul(f"matmul_{len(cases)}", *shape, kind[0], _STORE)
+            cases.append(_random_case(spec, kind[1], generator, **kind[2]))
     return cases
+
+
+def _depthwise(channels: int) -> dict[str, int]:
+    return {"groups": channels, "channels": channels}
 
 
 def _convolutions(generator: np.random.Generator) -> list[Case]:
@@ -91,41 +94,67 @@ def _convolutions(generator: np.random.Generator) -> list[Case]:
         {"input": (1, 5, 6, 1), "kernel": (1, 3), "dilations": (1, 2), "padding": (0, 2, 0, 2), "channels": 5},
         {"input": (2, 4, 4, 6), "kernel": (3, 3), "strides": (1, 2), "padding": (1,) * 4, "groups": 6, "channels": 6},
         {"input": (1, 3, 3, 20), "kernel": (5, 5), "padding": (4, 4, 4, 4), "channels": 17},
-        {
-            "input": (1, 9, 8, 40),
-            "kernel": (3, 3),
-            "strides": (2, 2),
-            "padding": (0, 1, 1, 1),
-            "groups": 40,
-            "channels": 40,
-        },
-        {"input": (2, 5, 5, 8), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 8, "channels": 8},
-        {"input": (1, 6, 9, 13), "kernel": (5, 1), "groups": 13, "channels": 13},
+        {"input": (1, 9, 8, 40), "kernel": (3, 3), "strides": (2, 2), "padding": (0, 1, 1, 1), **_depthwise(40)},
+        {"input": (2, 5, 5, 8), "kernel": (3, 3), "padding": (1, 1, 1, 1), **_depthwise(8)},
+        {"input": (1, 6, 9, 13), "kernel": (5, 1), **_depthwise(13)},
         {"input": (1, 5, 5, 6), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 6, "channels": 12},
-        {"input": (1, 4, 5, 3), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 3, "channels": 3},
-        {
-            "input": (1, 7, 7, 144),
-            "kernel": (3, 3),
-            "dilations": (2, 2),
-            "padding": (2,) * 4,
-            "groups": 144,
-            "channels": 144,
-        },
+        {"input": (1, 4, 5, 3), "kernel": (3, 3), "padding": (1, 1, 1, 1), **_depthwise(3)},
+        {"input": (1, 7, 7, 144), "kernel": (3, 3), "dilations": (2, 2), "padding": (2,) * 4, **_depthwise(144)},
         {"input": (1, 32, 32, 1), "kernel": (5, 5), "strides": (3, 2), "padding": (1, 2, 3, 0), "channels": 9},
     ]
     cases = []
     kinds: list[tuple[InputType, OutputType]] = [("int8", "int8"), ("uint8", "uint8"), ("uint8", "int32")]
     for number, geometry in enumerate(geometries):
+        input_type, output_type = kinds[number % len(kinds)]
         channels = geometry.pop("channels")
-        for turn, (input_type, output_type) in enumerate((kinds[0], kinds[1 + number % 2])):
-            name = f"conv_{number}_{turn}"
-            spec = Convolution(name, output_channels=channels, input_type=input_type, epilogue=_STORE, **geometry)
-            options = {"table": number % 5 == 1, "extreme": number % 4 == 3, "clamp": number % 2 == 1}
-            cases.append(_random_case(spec, output_type, generator, **options))
+        spec = Convolution(f"conv_{number}", geometry.pop("input"), channels, input_type, _STORE, **geometry)
+        options = {"table": number % 5 == 1, "extreme": number % 4 == 3, "clamp": number % 2 == 1}
+        cases.append(_random_case(spec, output_type, generator, **options))
     return cases
 
 
-@pytest.mark.parametrize("make", [_matmuls, _convolutions], ids=["matmul", "convolution"])
+def _random_convolution(number: int, generator: np.random.Generator) -> Case:
+    """Any legal geometry of moderate size, any types and any epilogue."""
+
+    def pick(low: int, high: int) -> int:
+        return int(generator.integers(low, high + 1))
+
+    kernel, dilations = (pick(1, 4), pick(1, 4)), (pick(1, 2), pick(1, 2))
+    padding = (pick(0, kernel[0]), pick(0, kernel[1]), pick(0, kernel[0]), pick(0, kernel[1]))
+    reach = [dilations[axis] * (kernel[axis] - 1) + 1 - padding[axis] - padding[axis + 2] for axis in range(2)]
+    size = [max(reach[axis], 1) + pick(0, 9) for axis in range(2)]
+    groups = int(generator.choice([1, 1, 1, 2, 3]))
+    channels, columns = groups * pick(1, 40), groups * pick(1, 90)
+    if generator.random() < 0.3:
+        groups = columns = channels = pick(1, 90)
+    input_type: InputType = "int8" if generator.random() < 0.5 else "uint8"
+    kinds: list[OutputType] = ["int8", "uint8", "int32"]
+    spec = Convolution(
+        f"random_{number}",
+        (pick(1, 2), size[0], size[1], channels),
+        columns,
+        input_type,
+        _STORE,
+        kernel,
+        (pick(1, 3), pick(1, 3)),
+        dilations,
+        padding,
+        groups,
+    )
+    first = pick(1, 60)
+    flags = {name: bool(generator.random() < 0.3) for name in ("table", "extreme", "clamp")}
+    return _random_case(spec, kinds[pick(0, 2)], generator, shifts=(first, min(first + pick(0, 20), 62)), **flags)
+
+
+def _random_convolutions(generator: np.random.Generator) -> list[Case]:
+    return [_random_convolution(number, generator) for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_matmuls, _convolutions, pytest.param(_random_convolutions, marks=pytest.mark.slow)],
+    ids=["matmul", "convolution", "random"],
+)
 @pytest.mark.parametrize("level", X86_LEVELS.values(), ids=X86_LEVELS)
 def test_compiled_nests_compute_what_numpy_computes(level: VectorLevel, make: Any, tmp_path: Path) -> None:
     if reason := host_lacks(level):
