@@ -1,0 +1,151 @@
+"""Observers and the pass `calibrate`: order, memory, errors."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcc.ir import F32, Array, Builder, CalibratedType, CalibrationError, Module, PassError, TensorType, ops
+from qcc.passes import Calibrate, PassContext
+from qcc.passes.observers import BINS, MeanExtremes, MinMax, MovingAverage, Percentile, RangeObserver
+from tests.passes.quantization import calibrated, f32
+
+arrays = st.lists(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1, max_size=9).map(lambda x: np.array(x, np.float32)),
+    min_size=1,
+    max_size=8,
+)
+
+
+def seen(observer: RangeObserver, samples: list[Array]) -> RangeObserver:
+    for sample in samples:
+        observer.update(sample)
+    return observer
+
+
+@given(arrays, st.randoms(use_true_random=False))
+def test_ranges_do_not_depend_on_the_order(samples: list[Array], rng: random.Random) -> None:
+    shuffled = samples.copy()
+    rng.shuffle(shuffled)
+    for make in (MinMax, MeanExtremes, lambda: Percentile(99.0), lambda: Percentile(60.0)):
+        assert seen(make(), samples).range() == seen(make(), shuffled).range()
+
+
+@given(arrays, st.randoms(use_true_random=False))
+def test_histograms_do_not_depend_on_the_order(samples: list[Array], rng: random.Random) -> None:
+    shuffled = samples.copy()
+    rng.shuffle(shuffled)
+    a, b = Percentile(99.9), Percentile(99.9)
+    seen(a, samples)
+    seen(b, shuffled)
+    assert a.exponent == b.exponent
+    assert np.array_equal(a.counts, b.counts)
+    assert a.counts.sum() == sum(s.size for s in samples)
+
+
+def test_histogram_of_grown_bins_is_that_of_the_final_bins() -> None:
+    rng = np.random.default_rng(0)
+    samples = [(rng.normal(size=500) * 10.0**power).astype(np.float32) for power in (-3, 0, -1, 2)]
+    found = Percentile(99)
+    seen(found, samples)
+    data = np.concatenate(samples).astype(np.float64)
+    width = 2.0**found.exponent / BINS
+    bins = np.trunc(data / width).astype(int) + BINS - (data < 0)
+    assert np.array_equal(found.counts, np.bincount(bins, minlength=2 * BINS))
+
+
+def test_percentile_leaves_out_the_tails() -> None:
+    data = np.concatenate([np.linspace(-1, 1, 100_000), [-50.0, 80.0]]).astype(np.float32)
+    low, high = seen(Percentile(99.99), [data]).range()
+    width = 128 / BINS
+    assert -1 - width <= low <= -1 + width
+    assert 1 - width <= high <= 1 + width
+    assert seen(Percentile(100), [data]).range() == (-50.0, 80.0)
+
+
+def test_mean_of_extremes_is_the_moving_average_averaged_over_all_orders() -> None:
+    from itertools import permutations
+
+    samples = [np.array([-a, a + 1], np.float32) for a in (1.0, 5.0, 2.0, 9.0)]
+    averages = [seen(MovingAverage(0.25), list(order)).range() for order in permutations(samples)]
+    assert seen(MeanExtremes(), samples).range() == pytest.approx(tuple(np.mean(averages, axis=0)))
+    assert len(set(averages)) > 1  # the moving average itself depends on the order
+
+
+def test_moving_average_by_hand() -> None:
+    samples = [np.array([0.0, 4.0]), np.array([-2.0, 8.0])]
+    assert seen(MovingAverage(0.5), samples).range() == (-1.0, 6.0)
+
+
+def network() -> Module:
+    b = Builder("net")
+    x = b.input("x", f32(1, 3))
+    b.output("y", b.emit(ops.Exp, b.emit(ops.Mul, x, b.constant(np.float32([2]), "two"), name="doubled"), name="y"))
+    return b.build()
+
+
+def run(samples: list[dict[str, Array]], **options: object) -> Module:
+    return Calibrate(**options).run(network(), calibrated(samples))  # type: ignore[arg-type]
+
+
+def sample(*values: float) -> dict[str, Array]:
+    return {"x": np.array([values], np.float32)}
+
+
+def test_types_hold_the_ranges_and_constants_keep_theirs() -> None:
+    module = run([sample(0, 1, -1), sample(0.5, 0, 0)])
+    assert module.values["doubled"].type.element == CalibratedType(-2.0, 2.0)
+    assert module.values["x"].type.element == CalibratedType(-1.0, 1.0)
+    assert module.values["two"].type == TensorType((1,), F32)
+
+
+def test_progress_is_reported_for_each_sample() -> None:
+    context = calibrated([sample(0, 1, 2)] * 3)
+    steps: list[int] = []
+    context.progress = lambda what, done, total: steps.append(done)
+    Calibrate().run(network(), context)
+    assert steps == [0, 1, 2, 3]
+
+
+def test_zero_range_is_reported_and_legal() -> None:
+    context = calibrated([sample(0, 0, 0)])
+    module = Calibrate().run(network(), context)
+    assert module.values["x"].type.element == CalibratedType(0.0, 0.0)
+    assert {(r.subject, r.severity) for r in context.remarks} == {("x", "warning"), ("doubled", "warning")}
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([], "holds no sample"),
+        ([sample(0, 1, 2), sample(0, float("nan"), 1)], "calibration sample 1: input 'x' holds NaN"),
+        ([sample(0, float("inf"), 1)], "calibration sample 0: input 'x' holds infinity"),
+        ([sample(1, 1, 1), sample(300, 1, 1)], r"calibration sample 1: %y \(exp\) becomes infinity"),
+        ([{"x": np.zeros((1, 4), np.float32)}], r"calibration sample 0: input 'x' has shape \[1, 4\]"),
+        ([{"z": np.zeros((1, 3), np.float32)}], "calibration sample 0: unknown inputs: z"),
+        ([{}], "calibration sample 0: missing inputs: x"),
+    ],
+)
+def test_bad_data_is_an_error_that_says_where(samples: list[dict[str, Array]], message: str) -> None:
+    with pytest.raises(CalibrationError, match=message):
+        run(samples)
+
+
+def test_no_data_is_an_error_with_the_flag_to_give() -> None:
+    with pytest.raises(CalibrationError, match="--calibration"):
+        Calibrate().run(network(), PassContext())
+
+
+@pytest.mark.parametrize("options", [{"percentile": 20.0}, {"momentum": 2.0}, {"observer": "entropy"}])
+def test_bad_options_are_errors(options: dict[str, object]) -> None:
+    with pytest.raises(PassError):
+        run([sample(0, 1, 2)], **options)
+
+
+@given(arrays)
+def test_percentile_of_everything_is_the_extremes(samples: list[Array]) -> None:
+    assert seen(Percentile(100), samples).range() == seen(MinMax(), samples).range()
