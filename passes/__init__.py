@@ -23,6 +23,7 @@ from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text
 from .propagate_ranges import PropagateRanges
 from .prove_accumulators import ProveAccumulators
 from .quantize_weights import QuantizeWeights
+from .recipe import RECIPES, ActivationScheme, CalibrationScheme, KeepFloatScheme, Recipe, WeightScheme, load_recipe
 from .registry import ENTRY_POINTS, load_file, pass_named, register_pass, registered_passes
 
 __all__ = [  # by topic
@@ -54,6 +55,14 @@ __all__ = [  # by topic
     "pass_named",
     "register_pass",
     "registered_passes",
+    # recipes
+    "RECIPES",
+    "ActivationScheme",
+    "CalibrationScheme",
+    "KeepFloatScheme",
+    "Recipe",
+    "WeightScheme",
+    "load_recipe",
     # pipelines
     "ALL",
     "DEFAULT_PASSES",

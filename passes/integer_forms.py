@@ -8,8 +8,7 @@ import numpy as np
 
 from qcc.ir import Array, Module, Op, Value, ops
 
-#: Note that keeps an operation in float, with its reason.
-KEEP_FLOAT = "keep-float"
+from .operands import KEEP_FLOAT
 
 #: Operations whose integer form needs nothing of their operands.
 _ALWAYS = (
