@@ -73,7 +73,8 @@ def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
 
 def extract(vector: Expr, lanes: Sequence[int]) -> Expr:
     """The chosen `lanes` of `vector`, a scalar when there is one."""
-    return tirx.Shuffle([vector], [constant(lane) for lane in lanes])
+    copies = -(-len(lanes) // int(vector.ty.dtype.lanes))  # a Shuffle has no more lanes than its operands together
+    return tirx.Shuffle([vector] * copies, [constant(lane) for lane in lanes])
 
 
 def minimum(left: Expr, right: Expr) -> Expr:

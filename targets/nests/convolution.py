@@ -39,6 +39,9 @@ FEW_CHANNELS = 16
 MOST_TAP_ROWS = 8
 """Each row of a tile over taps keeps its address in a scalar register."""
 
+MOST_GATHERED_BYTES = 16384
+"""The size of the local copy of gathered rows, unless a single row is larger."""
+
 LEAST_LANES = 4
 """Depthwise convolutions with fewer channels are computed as grouped ones."""
 
@@ -65,8 +68,18 @@ class Convolution:
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether output channel `c` reads input channel `c` only, and there are enough of them for a vector."""
-        return self.groups == self.input[3] == self.output_channels and self.groups >= LEAST_LANES
+        """Whether each group has one input channel, and vectors of output channels are possible.
+
+        With several output channels for each input channel, their number must divide a vector; other shapes are
+        computed as grouped convolutions.
+        """
+        one_each = self.groups == self.input[3] > 1 and self.output_channels >= LEAST_LANES
+        return one_each and self.multiplier < LEAST_LANES and LEAST_LANES % self.multiplier == 0
+
+    @property
+    def multiplier(self) -> int:
+        """Output channels of one group."""
+        return self.output_channels // self.groups
 
     @property
     def window(self) -> Window:
@@ -94,21 +107,27 @@ class Convolution:
         """The geometry of the matrix nest."""
         window = self.window
         if self.is_depthwise:
-            lanes = min(dot.lanes, 1 << (self.groups.bit_length() - 1))
-            tile = channel_tile_for(window.rows, self.groups, lanes, dot.registers)
-            return Panel(1, window.rows, self.groups, window.taps, 1, lanes, tile, step=1)
+            columns = self.output_channels
+            lanes = min(dot.lanes, 1 << (columns.bit_length() - 1))
+            tile = channel_tile_for(window.rows, columns, lanes, dot.registers)
+            return Panel(1, window.rows, columns, window.taps, 1, lanes, tile, step=1)
         columns = self.output_channels // self.groups
         runs = window.taps if self.row_kind == "taps" else 1
         length = max(window.taps * window.group_channels // runs, STEP)
-        most_rows = MOST_TAP_ROWS if self.row_kind == "taps" else MOST_ROWS
+        most_rows = {
+            "dense": MOST_ROWS,
+            "taps": MOST_TAP_ROWS,
+            "gathered": max(1, min(MOST_ROWS, MOST_GATHERED_BYTES // length)),
+        }[self.row_kind]
         tile = tile_for(window.rows, columns, dot, most_rows)
         return Panel(self.groups, window.rows, columns, runs, length, dot.lanes, tile)
 
     def product(self, dot: DotInstruction) -> Product:
         """What the nest does with a run."""
         panel = self.panel(dot)
-        kind = ChannelProduct if self.is_depthwise else DotProduct
-        return kind(panel, self.input_type, dot)
+        if self.is_depthwise:
+            return ChannelProduct(panel, self.input_type, dot, self.multiplier)
+        return DotProduct(panel, self.input_type, dot)
 
     @property
     def padding_bytes(self) -> int:

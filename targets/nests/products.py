@@ -104,12 +104,13 @@ class DotProduct(Product):
 
 @dataclass(frozen=True)
 class ChannelProduct(Product):
-    """Output channel `c` sees input channel `c` only: one widening multiply-add for each tap and vector of channels.
+    """An output channel sees one input channel only: one widening multiply-add for each tap and vector of channels.
 
-    The operands are bytes widened to int32 lanes.
+    The operands are bytes widened to int32 lanes. Output channel `c` reads input channel `c / multiplier`.
     """
 
     dot: DotInstruction
+    multiplier: int = 1
 
     def accumulate(
         self,
@@ -126,7 +127,13 @@ class ChannelProduct(Product):
             offset = step * tir.constant(vectors * lanes) + tir.constant(vector * lanes)
             weight = body.let("weight", tir.cast(tir.load(buffer, offset, lanes), f"int32x{lanes}"))
             for row, (source, start) in enumerate(sources):
-                value = tir.cast(tir.load(source, start + column, lanes), f"int32x{lanes}")
+                value = tir.cast(self._load(body, source, start, column), f"int32x{lanes}")
                 place = row * vectors + vector
                 updated = self.dot.multiply_add(tir.load(accumulators, place), value, weight)
                 body.store(accumulators, place, updated)
+
+    def _load(self, body: Body, source: Buffer, start: Expr, column: Expr) -> Expr:
+        """The input channels of the output channels from `column` on; that is a multiple of the multiplier."""
+        lanes, repeat = self.panel.lanes, self.multiplier
+        loaded = tir.load(source, start + tir.divide(column, repeat), lanes // repeat)
+        return loaded if repeat == 1 else tir.extract(body.let("channels", loaded), [i // repeat for i in range(lanes)])

@@ -98,6 +98,8 @@ def _convolutions(generator: np.random.Generator) -> list[Case]:
         {"input": (2, 5, 5, 8), "kernel": (3, 3), "padding": (1, 1, 1, 1), **_depthwise(8)},
         {"input": (1, 6, 9, 13), "kernel": (5, 1), **_depthwise(13)},
         {"input": (1, 5, 5, 6), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 6, "channels": 12},
+        {"input": (1, 5, 5, 11), "kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 11, "channels": 33},
+        {"input": (1, 5, 7, 33), "kernel": (2, 3), "strides": (1, 2), "groups": 33, "channels": 66},
         {"input": (1, 4, 5, 3), "kernel": (3, 3), "padding": (1, 1, 1, 1), **_depthwise(3)},
         {"input": (1, 7, 7, 144), "kernel": (3, 3), "dilations": (2, 2), "padding": (2,) * 4, **_depthwise(144)},
         {"input": (1, 32, 32, 1), "kernel": (5, 5), "strides": (3, 2), "padding": (1, 2, 3, 0), "channels": 9},
@@ -126,7 +128,8 @@ def _random_convolution(number: int, generator: np.random.Generator) -> Case:
     groups = int(generator.choice([1, 1, 1, 2, 3]))
     channels, columns = groups * pick(1, 40), groups * pick(1, 90)
     if generator.random() < 0.3:
-        groups = columns = channels = pick(1, 90)
+        groups = channels = pick(1, 90)
+        columns = channels * int(generator.choice([1, 1, 2, 3]))
     input_type: InputType = "int8" if generator.random() < 0.5 else "uint8"
     kinds: list[OutputType] = ["int8", "uint8", "int32"]
     spec = Convolution(
