@@ -93,10 +93,8 @@ class Target:
         return getattr(importlib.import_module(module), name)
 
     def missing_on_host(self) -> tuple[str, ...]:
-        """Return what this host lacks to run the code: the machine's name, or flags of the processor; empty if none."""
-        if self.machine and (platform.machine() != self.machine or sys.platform != "linux"):
-            return (f"a {self.machine} processor under Linux",)
-        return missing_cpu_flags(self.cpu_flags)
+        """Return what this host lacks to run the code; empty if nothing."""
+        return missing_on_host(self.machine, self.cpu_flags)
 
 
 @dataclass(frozen=True)
@@ -150,6 +148,16 @@ def host_cpu_flags() -> frozenset[str]:
         if line.startswith(("flags", "Features")):
             return frozenset(line.partition(":")[2].split())
     return frozenset()
+
+
+def missing_on_host(machine: str, cpu_flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what this host lacks of a machine and of features of its processor; empty if nothing.
+
+    An empty machine stands for any host.
+    """
+    if machine and (platform.machine() != machine or sys.platform != "linux"):
+        return (f"a {machine} processor under Linux",)
+    return missing_cpu_flags(cpu_flags)
 
 
 def missing_cpu_flags(needed: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,15 @@
+"""From a planned module to an artifact: header, code, weights, manifest, and the folder that holds them."""
+
+from .artifact import Artifact, emit
+from .folder import MANIFEST_FILE, read_manifest, save
+from .toolchain import CompilerVersion, c_compiler
+
+__all__ = [
+    "MANIFEST_FILE",
+    "Artifact",
+    "CompilerVersion",
+    "c_compiler",
+    "emit",
+    "read_manifest",
+    "save",
+]

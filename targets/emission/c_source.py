@@ -1,0 +1,78 @@
+"""NAME.c: a compiled module as one C99 file."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from qcc.ir import TargetError
+
+from .c_text import array_lines, c_type, comment
+from .entry import entry_text
+from .interface import Interface
+from .program import Constant, Function, Program
+
+_PRELUDE = """\
+/* {name}: the code and the weights of a compiled neural network. See {name}.h for its use. */
+#include "{name}.h"
+
+#include <stddef.h>
+#include <string.h>
+{math}
+#if defined(__GNUC__)
+#define QCC_ALIGNED __attribute__((aligned({alignment})))
+#else
+#define QCC_ALIGNED
+#endif
+
+"""
+
+
+def c_source_text(interface: Interface, program: Program) -> str:
+    """Return the text of NAME.c: constants, kernels, entry function; loads the code generator."""
+    kernels = kernels_text(program)
+    prelude = _PRELUDE.format(
+        name=program.name, alignment=program.alignment, math="#include <math.h>\n" if program.has_float else ""
+    )
+    constants = [_constant_text(constant) for constant in program.constants]
+    return "".join([prelude, *constants, kernels, "\n", entry_text(interface, program)])
+
+
+def kernels_text(program: Program) -> str:
+    """Return the definitions of all kernels, each visible in its file only, what they read marked const."""
+    from qcc.targets.lowering import build_c_source
+
+    if not program.functions:
+        return ""
+    text = build_c_source(function.primitive for function in program.functions)
+    for function in program.functions:
+        text = _with_signature(text, function)
+    return text
+
+
+def _with_signature(text: str, function: Function) -> str:
+    """Return `text` with the definition of a function made static and its parameters typed as its callers know."""
+    head = re.compile(rf"^(?:static )?void {re.escape(function.symbol)}\(([^)]*)\)", re.MULTILINE)
+    found = head.search(text)
+    names = [re.findall(r"\w+", p)[-1] for p in found[1].split(",")] if found and found[1].strip() else []
+    if found is None or len(names) != len(function.parameters):
+        raise TargetError(
+            f"the code generator gave no function {function.symbol} of {len(function.parameters)} pointers"
+        )
+    parameters = [
+        f"{'' if written else 'const '}{kind} *{name}"
+        for name, (kind, written) in zip(names, function.parameters, strict=True)
+    ]
+    line = f"static void {function.symbol}({', '.join(parameters)})"
+    if len(line) > 116:
+        line = f"static void {function.symbol}(\n    " + ",\n    ".join(parameters) + ")"
+    return text[: found.start()] + line + text[found.end() :]
+
+
+def _constant_text(constant: Constant) -> str:
+    """Return the definition of a constant."""
+    array = constant.array if constant.array.size else np.zeros(1, constant.array.dtype)
+    head = f"static const {c_type(array.dtype)} {constant.symbol}[{array.size}] QCC_ALIGNED = {{\n"
+    note = comment(constant.comment) + "\n" if constant.comment else ""
+    return note + head + "\n".join(array_lines(array)) + "\n};\n\n"

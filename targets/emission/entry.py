@@ -1,0 +1,86 @@
+"""The entry function NAME_run: checks its arguments and calls the kernels in order."""
+
+from __future__ import annotations
+
+from .c_text import comment
+from .interface import Interface
+from .program import Argument, Call, Copy, Place, Program
+
+
+def entry_text(interface: Interface, program: Program) -> str:
+    """Return the definition of NAME_run."""
+    return _Writer(interface, program).text()
+
+
+def prototypes_text(program: Program) -> str:
+    """Return declarations of the kernels as functions of another object file."""
+    lines = [
+        f"void {f.symbol}({', '.join(('' if written else 'const ') + kind + ' *' for kind, written in f.parameters)});"
+        for f in program.functions
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def constant_declarations_text(program: Program) -> str:
+    """Return declarations of the constants as objects of another object file."""
+    from .c_text import c_type
+
+    return "".join(
+        f"extern const {c_type(c.array.dtype)} {c.symbol}[{max(c.array.size, 1)}];\n" for c in program.constants
+    )
+
+
+class _Writer:
+    def __init__(self, interface: Interface, program: Program) -> None:
+        self.interface = interface
+        self.program = program
+        self.inputs = {p.name: p.identifier for p in interface.inputs}
+        self.outputs = {p.name: p.identifier for p in interface.outputs}
+
+    def text(self) -> str:
+        name = self.program.name
+        lines = [f"int {name}_run(const {name}_inputs *in, {name}_outputs *out, void *arena) {{"]
+        lines += self._checks()
+        for step in self.program.steps:
+            lines.append(f"    {comment(step.comment)}")
+            lines += self._call(step) if isinstance(step, Call) else [self._copy(step)]
+        return "\n".join([*lines, f"    return {name}_OK;", "}"]) + "\n"
+
+    def _checks(self) -> list[str]:
+        """Return declarations and the checks of the arguments."""
+        name = self.program.name
+        pointers = ["in", "out"]
+        members = [f"in->{m}" for m in self.inputs.values()] + [f"out->{m}" for m in self.outputs.values()]
+        lines = ["    uint8_t *const memory = (uint8_t *)arena;"] if self.program.arena_bytes else []
+        for group in (pointers, members):
+            tests = " || ".join(f"{pointer} == NULL" for pointer in group)
+            lines += [f"    if ({tests}) {{", f"        return {name}_ERROR_NULL_POINTER;", "    }"]
+        if self.program.arena_bytes:
+            lines += ["    if (memory == NULL) {", f"        return {name}_ERROR_NULL_POINTER;", "    }"]
+            lines += [f"    if ((uintptr_t)arena % {name}_ARENA_ALIGNMENT != 0) {{"]
+            lines += [f"        return {name}_ERROR_ARENA_ALIGNMENT;", "    }"]
+        else:
+            lines.append("    (void)arena;")
+        return lines
+
+    def _call(self, call: Call) -> list[str]:
+        texts = [self._pointer(a) for a in call.arguments]
+        flat = f"    {call.symbol}({', '.join(texts)});"
+        if len(flat) <= 116:
+            return [flat]
+        return [f"    {call.symbol}(", *(f"        {t}," for t in texts[:-1]), f"        {texts[-1]});"]
+
+    def _copy(self, copy: Copy) -> str:
+        return f"    memcpy({self._place(copy.destination)}, {self._place(copy.source)}, {copy.bytes});"
+
+    def _pointer(self, argument: Argument) -> str:
+        text = self._place(argument.place)
+        qualifier = "" if argument.written else "const "
+        return text if argument.place.kind != "arena" else f"({qualifier}{argument.c_type} *)({text})"
+
+    def _place(self, place: Place) -> str:
+        if place.kind == "arena":
+            return f"memory + {place.key}"
+        if place.kind == "constant":
+            return str(place.key)
+        return f"in->{self.inputs[str(place.key)]}" if place.kind == "input" else f"out->{self.outputs[str(place.key)]}"

@@ -1,0 +1,85 @@
+"""The interface of a compiled module: its inputs and outputs as the C API and the manifest show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qcc.ir import Module, TargetError, TensorType, UniformType
+
+from .c_text import c_type, identifiers
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or an output.
+
+    Attributes:
+        name: as the module has it.
+        identifier: the member of the C structure.
+        type: the tensor.
+    """
+
+    name: str
+    identifier: str
+    type: TensorType
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy type of the elements as they are stored."""
+        return self.type.element.storage.dtype
+
+    @property
+    def c_type(self) -> str:
+        """The C type of the elements."""
+        return c_type(self.dtype)
+
+    @property
+    def quantization(self) -> UniformType | None:
+        """How codes stand for real numbers, None for plain numbers."""
+        return self.type.element if isinstance(self.type.element, UniformType) else None
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the entry of the manifest; scale and zero point are null for plain numbers."""
+        quantization = self.quantization
+        return {
+            "name": self.name,
+            "c_name": self.identifier,
+            "shape": list(self.type.shape),
+            "type": self.dtype.name,
+            "scale": None if quantization is None else quantization.scale,
+            "zero_point": None if quantization is None else quantization.zero_point,
+        }
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Inputs and outputs of a module, in order."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+def interface_of(module: Module) -> Interface:
+    """Return the interface of a module; a TargetError names an input or output that C can't pass."""
+    inputs = {v.name: v.type for v in module.inputs}
+    outputs = {o.name: o.value.type for o in module.outputs}
+    if not outputs:
+        raise TargetError(f"module {module.name!r} has no output", help="name at least one output")
+    return Interface(module.name, _ports(inputs, "input"), _ports(outputs, "output"))
+
+
+def _ports(types: dict[str, TensorType], what: str) -> tuple[Port, ...]:
+    names = identifiers(types)
+    ports = tuple(Port(name, names[name], tensor) for name, tensor in types.items())
+    for port in ports:
+        element = port.type.element
+        if isinstance(element, UniformType) and element.per_axis:
+            raise TargetError(f"{what} {port.name!r} has one scale a channel", help="quantize it per tensor")
+        if element.storage.bits < 8 and element.storage.bits != 1:
+            raise TargetError(f"{what} {port.name!r} has elements of {element.storage.bits} bits", help="cast it to i8")
+        c_type(element.storage.dtype)
+    return ports
