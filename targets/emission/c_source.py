@@ -60,8 +60,9 @@ def _with_signature(text: str, function: Function) -> str:
         raise TargetError(
             f"the code generator gave no function {function.symbol} of {len(function.parameters)} pointers"
         )
+    alias = "restrict " if "restrict " in found[1] else ""
     parameters = [
-        f"{'' if written else 'const '}{kind} *{name}"
+        f"{'' if written else 'const '}{kind} *{alias}{name}"
         for name, (kind, written) in zip(names, function.parameters, strict=True)
     ]
     line = f"static void {function.symbol}({', '.join(parameters)})"

@@ -9,14 +9,15 @@ import numpy as np
 
 from qcc.ir import Array, ScalarType, TargetError, c_identifier
 
-KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    # those of C++, since the header is for both
-    "alignas alignof and asm bool catch class compl concept constexpr decltype delete explicit export false friend "
-    "mutable namespace new noexcept not nullptr operator or private protected public requires template this throw "
-    "true try typeid typename using virtual xor".split()
-)
+_KEYWORDS_TEXT = """
+auto break case char const continue default do double else enum extern float for goto if inline int long register
+restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+alignas alignof and asm bool catch class compl concept constexpr decltype delete explicit export false friend mutable
+namespace new noexcept not nullptr operator or private protected public requires template this throw true try typeid
+typename using virtual xor
+"""
+KEYWORDS = frozenset(_KEYWORDS_TEXT.split())
+"""The keywords of C99, and those of C++, since the header is for both."""
 
 LINE = 116
 """Longest line of an array's initializer."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .c_text import comment
+from .c_text import c_type, comment
 from .interface import Interface
 from .program import Argument, Call, Copy, Place, Program
+
+HIDDEN = '__attribute__((visibility("hidden")))'
+"""Marks what is in another object file of the same library, so that it is addressed directly."""
 
 
 def entry_text(interface: Interface, program: Program) -> str:
@@ -15,7 +18,7 @@ def entry_text(interface: Interface, program: Program) -> str:
 def prototypes_text(program: Program) -> str:
     """Return declarations of the kernels as functions of another object file."""
     lines = [
-        f"void {f.symbol}({', '.join(('' if written else 'const ') + kind + ' *' for kind, written in f.parameters)});"
+        f"{HIDDEN} void {f.symbol}({', '.join(('' if written else 'const ') + kind + ' *' for kind, written in f.parameters)});"
         for f in program.functions
     ]
     return "\n".join(lines) + "\n"
@@ -23,11 +26,11 @@ def prototypes_text(program: Program) -> str:
 
 def constant_declarations_text(program: Program) -> str:
     """Return declarations of the constants as objects of another object file."""
-    from .c_text import c_type
-
-    return "".join(
-        f"extern const {c_type(c.array.dtype)} {c.symbol}[{max(c.array.size, 1)}];\n" for c in program.constants
-    )
+    lines = [
+        f"{HIDDEN} extern const {c_type(constant.array.dtype)} {constant.symbol}[{max(constant.array.size, 1)}];\n"
+        for constant in program.constants
+    ]
+    return "".join(lines)
 
 
 class _Writer:

@@ -47,7 +47,8 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
         if program.functions:
             kernels = build_object((f.primitive for f in program.functions), target.tvm_target())
             (folder / "kernels.o").write_bytes(kernels)
-            run_tool([find_tool("objcopy"), "--remove-section=.text.tvm.fp16.conv", "kernels.o"], folder)
+            half_precision = "--remove-section=.text.tvm.fp16.conv"  # conversions that TVM adds and nothing calls
+            run_tool([find_tool("objcopy"), "--strip-debug", half_precision, "kernels.o"], folder)
             parts.append("kernels.o")
         if program.constants:
             _write_constants(program, folder)

@@ -212,14 +212,14 @@ class _Maker:
         self, kernel: Kernel, lowered: LoweredKernel, arguments: tuple[Argument, ...], in_place: bool
     ) -> Function:
         """Return the function of a kernel: one that is there already if it is the same but for its name."""
-        import tvm
+        from tvm_ffi import structural_equal, structural_hash
 
         anonymous = lowered.function.with_attr("global_symbol", "kernel")
         if in_place:  # operand and result share memory: the compiler must not assume otherwise
             anonymous = anonymous.with_attr("tirx.noalias", False)
-        known = self.functions.setdefault(int(tvm.ir.structural_hash(anonymous)), [])
+        known = self.functions.setdefault(int(structural_hash(anonymous)), [])
         for function in known:
-            if tvm.ir.structural_equal(function.primitive.with_attr("global_symbol", "kernel"), anonymous):
+            if structural_equal(function.primitive.with_attr("global_symbol", "kernel"), anonymous):
                 return function
         symbol = f"{self.module.name}_k_{kernel.name}"
         parameters = tuple((a.c_type, a.written) for a in arguments)
