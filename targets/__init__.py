@@ -6,6 +6,8 @@ if __name__ != "qcc.targets":
 from .c_family import C_FAMILY, CFamily
 from .fuse_epilogue import FuseEpilogue
 from .kernel import ConstantArgument, Kernel, LoweredKernel, lower_kernel, partition
+from .legalize_for_target import LegalizeForTarget
+from .pack_weights import PackWeights
 from .plan_memory import PlanMemory, arena_bytes, check_plan
 from .registry import families, family_of, register_family
 from .target import NATIVE, Target, TargetFamily, native_target
@@ -28,6 +30,8 @@ __all__ = [  # by topic
     "register_family",
     # passes for one target
     "FuseEpilogue",
+    "LegalizeForTarget",
+    "PackWeights",
     "PlanMemory",
     "arena_bytes",
     "check_plan",

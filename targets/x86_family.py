@@ -31,6 +31,7 @@ class X86Level:
         mattr: features beyond the baseline, as LLVM writes them.
         cpu_flags: all that is needed, as /proc/cpuinfo names it.
         table: where the table of vector instructions is.
+        packing: name of the order in which its kernels read weights.
     """
 
     name: str
@@ -39,6 +40,7 @@ class X86Level:
     mattr: tuple[str, ...]
     cpu_flags: tuple[str, ...]
     table: str
+    packing: str
 
     def llvm(self) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
         """Return the entries of TVM's target dictionary."""
@@ -49,7 +51,15 @@ _TABLES = "qcc.targets.x86_instructions"
 X86_FEATURE_LEVELS: dict[str, X86Level] = {
     level.name: level
     for level in (
-        X86Level("avx2", "256-bit vectors, exact vpmaddwd kernels", "x86-64-v3", (), _V3_FLAGS, f"{_TABLES}:AVX2"),
+        X86Level(
+            "avx2",
+            "256-bit vectors, exact vpmaddwd kernels",
+            "x86-64-v3",
+            (),
+            _V3_FLAGS,
+            f"{_TABLES}:AVX2",
+            "vpmaddwd.8x4",
+        ),
         X86Level(
             "avx-vnni",
             "256-bit vpdpbusd (implies avx2)",
@@ -57,6 +67,7 @@ X86_FEATURE_LEVELS: dict[str, X86Level] = {
             ("+avxvnni",),
             (*_V3_FLAGS, "avx_vnni"),
             f"{_TABLES}:AVX_VNNI",
+            "vpdpbusd.8x4",
         ),
         X86Level(
             "avx512-vnni",
@@ -65,6 +76,7 @@ X86_FEATURE_LEVELS: dict[str, X86Level] = {
             ("+avx512vnni",),
             (*_V4_FLAGS, "avx512_vnni"),
             f"{_TABLES}:AVX512_VNNI",
+            "vpdpbusd.16x4",
         ),
     )
 }
@@ -109,6 +121,7 @@ class X86Family(TargetFamily):
             family=self.name,
             llvm=best.llvm(),
             table=best.table,
+            packing=best.packing,
             cpu_flags=tuple(dict.fromkeys(flag for level in ordered for flag in level.cpu_flags)),
             machine="x86_64",
             alignment=64,

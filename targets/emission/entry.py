@@ -17,10 +17,10 @@ def entry_text(interface: Interface, program: Program) -> str:
 
 def prototypes_text(program: Program) -> str:
     """Return declarations of the kernels as functions of another object file."""
-    lines = [
-        f"{HIDDEN} void {f.symbol}({', '.join(('' if written else 'const ') + kind + ' *' for kind, written in f.parameters)});"
-        for f in program.functions
-    ]
+    lines = []
+    for function in program.functions:
+        parameters = [f"{'' if written else 'const '}{kind} *" for kind, written in function.parameters]
+        lines.append(f"{HIDDEN} void {function.symbol}({', '.join(parameters)});")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,86 @@
+"""What a target refuses, and how weights are marked for its instructions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from qcc.ir import I8, I16, Module, PassError, Stage, TargetError, ops, parse_module, print_module, replace_op
+from qcc.passes import HardwareSpec, PassContext
+from qcc.targets import LegalizeForTarget, PackWeights, Target
+from tests.targets.integer_modules import NetBuilder, residual_net
+
+
+def context(**hardware: object) -> PassContext:
+    target = Target.parse("x86_64-linux-gnu+avx512-vnni")
+    return PassContext(target=replace(target, hardware=HardwareSpec(**hardware)))  # type: ignore[arg-type]  # by name
+
+
+def test_a_module_that_fits_stays_as_it_is() -> None:
+    module = residual_net()
+    assert LegalizeForTarget().run(module, context()) is module
+
+
+@pytest.mark.parametrize(
+    ("hardware", "reason"),
+    [
+        ({"symmetric_activations": True}, "activations must be symmetric, their zero point is -3"),
+        ({"weight_type": I16}, "weights must be i16, they are i8"),
+        ({"accumulator": I16}, "sums are i32, the target accumulates in i16"),
+        ({"rounding": "half_even"}, "the target rounds half_even, not half_up"),
+        ({"power_of_two_scales": True}, "multipliers must be powers of two"),
+        ({"multiplier_bits": 15}, "multipliers must be below 2^15, one is "),
+    ],
+)
+def test_every_operation_that_breaks_the_hardware_specification_is_listed(
+    hardware: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(TargetError) as caught:
+        LegalizeForTarget().run(residual_net(), context(**hardware))
+    assert reason in caught.value.message
+    listed = int(caught.value.message.split("can't run ")[1].split()[0])
+    assert caught.value.message.count("\n    in: %") == listed >= 1
+    assert "--keep-float" in caught.value.help
+
+
+def changed(module: Module, name: str, **attributes: object) -> Module:
+    """Return the module with attributes of the operation that defines `name` changed."""
+    return module.replace(
+        ops=tuple(replace_op(op, **attributes) if op.results[0].name == name else op for op in module.ops)
+    )
+
+
+def test_weights_beyond_the_narrow_range() -> None:
+    net = NetBuilder()
+    x = net.b.emit(ops.Reshape, net.input("x", 1, 4), name="flat", shape=(1, 4))
+    w = net.b.constant(np.full((4, 2), -128, np.int8), "w")
+    net.output("y", net.rescale(net.b.emit(ops.Matmul, x, w, name="acc", weight_zero_point=3), "y", 0.01))
+    with pytest.raises(TargetError, match="-127 … 127") as caught:
+        LegalizeForTarget().run(net.build(), context())
+    assert "their zero point is 3" in caught.value.message
+    LegalizeForTarget().run(net.build(), context(narrow_range_weights=False, symmetric_weights=False))
+
+
+def test_a_quantized_module_is_not_ready() -> None:
+    with pytest.raises(PassError, match="no integer arithmetic"):
+        LegalizeForTarget().run(Module("m", Stage.QUANTIZED, (), (), ()), context())
+
+
+def test_weights_of_dot_products_are_marked() -> None:
+    module = PackWeights().run(residual_net(), context())
+    packed = {op.result.name: op.packing for op in module.ops if isinstance(op, ops.Constant) and op.packing}
+    assert packed == dict.fromkeys(("stem_w", "left1_w", "left2_w", "right_w", "classifier_w"), "vpdpbusd.16x4")
+    assert parse_module(print_module(module)) == module
+    assert PackWeights().run(module, PassContext(target=Target.parse("c"))) == residual_net()
+
+
+def test_wide_activations_and_shared_weights_are_not_marked() -> None:
+    net = NetBuilder()
+    x = net.input("x", 1, 4)
+    w = net.b.constant(np.ones((4, 4), np.int8), "w")
+    first = net.rescale(net.b.emit(ops.Matmul, x, w, name="first"), "wide", 0.01, I16)
+    once = net.b.constant(np.ones((4, 4), np.int8) * 2, "once")
+    acc = net.b.emit(ops.Matmul, first, once, name="second")
+    net.output("y", net.rescale(net.b.emit(ops.Matmul, net.rescale(acc, "n", 0.01, I8), w, name="third"), "y", 0.01))
+    module = PackWeights().run(net.build(), context())
+    assert not [op for op in module.ops if isinstance(op, ops.Constant) and op.packing]
