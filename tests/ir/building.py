@@ -48,7 +48,13 @@ def refused(reason: str, op_class: type[Op], *given: Given, **attributes: Any) -
         op_class(operands=tuple(values(*given)), **attributes).infer()
 
 
-def run(
+def run(op_class: type[Op], *given: Array, **options: Any) -> Array:
+    """Return the only result of `run_many`."""
+    (found,) = run_many(op_class, *given, **options)
+    return found
+
+
+def run_many(
     op_class: type[Op],
     *given: Array,
     stage: Stage = Stage.FLOAT,
@@ -56,7 +62,7 @@ def run(
     result: ElementType | None = None,
     constants: tuple[int, ...] = (),
     **attributes: Any,
-) -> Array:
+) -> list[Array]:
     """Evaluate a module of one operation, read back from its text.
 
     Args:
@@ -83,7 +89,7 @@ def run(
         builder.output(f"y{number}", value)
     module = parse_module(print_module(builder.build()))
     outputs = evaluate(module, fed)
-    return outputs["y0"] if len(outputs) == 1 else np.array(list(outputs.values()), dtype=object)
+    return list(outputs.values())
 
 
 def random_floats(*shape: int, seed: int = 0) -> Array:
