@@ -1,0 +1,37 @@
+"""The command line: `qcc COMMAND …`. Exit status 0, 1 (a check failed) or 2 (usage or bad input)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .arguments import make_parser
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status; errors of the user's making go to standard error."""
+    arguments = make_parser().parse_args(argv)
+    from qcc.ir import QccError  # here, so that --help does not wait for numpy
+
+    try:
+        command = importlib.import_module(f"qcc.cli.{arguments.command_module}")
+        status: int = command.run(arguments)
+        sys.stdout.flush()
+        return status
+    except QccError as error:
+        print(f"qcc: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"qcc: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("qcc: interrupted", file=sys.stderr)
+        return 130

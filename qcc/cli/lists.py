@@ -1,0 +1,60 @@
+"""`qcc passes`, `qcc targets`, `qcc ops`: what there is, with one line each, or one explained."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+
+from qcc.console import print_table
+from qcc.ir import op_class_named, operand_names, registered_ops
+from qcc.passes import load_file, pass_named, registered_passes
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list asked for, or the documentation of one entry."""
+    import qcc.targets  # registers the passes for one target
+
+    for file in arguments.load:
+        load_file(file)
+    {"passes": _passes, "targets": _targets, "ops": _ops}[arguments.listing](arguments.name)
+    del qcc
+    return 0
+
+
+def first_sentence(documented: object) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(documented) or "").split("\n", 1)[0]
+
+
+def _passes(name: str | None) -> None:
+    if name is not None:
+        print(inspect.getdoc(pass_named(name)))
+        return
+    rows = []
+    for key, pass_class in registered_passes().items():
+        accepts = ", ".join(s.value for s in sorted(pass_class.accepts, key=lambda s: s.value))
+        produces = f" → {pass_class.produces.value}" if pass_class.produces else ""
+        rows.append((key, accepts + produces, first_sentence(pass_class)))
+    print_table(("pass", "stage", "what it does"), rows)
+
+
+def _targets(name: str | None) -> None:
+    from qcc.targets import Target, registered_targets
+
+    if name is not None:
+        target = Target.parse(name)
+        print(f"{target}\n{target.description}")
+        return
+    rows = [(f.example, ", ".join(f.features) or "–", f.description) for f in registered_targets()]
+    print_table(("target", "features", "what it is"), rows)
+
+
+def _ops(name: str | None) -> None:
+    if name is not None:
+        print(inspect.getdoc(op_class_named(name)))
+        return
+    rows = []
+    for key, op_class in registered_ops().items():
+        stages = ", ".join(s.value for s in sorted(op_class.stages, key=lambda s: s.value))
+        rows.append((f"{key}({', '.join(operand_names(op_class))})", stages, first_sentence(op_class)))
+    print_table(("operation", "stages", "what it means"), rows)
