@@ -51,9 +51,10 @@ def read_npz(path: Path) -> dict[str, Array]:
     if not path.is_file():
         raise UsageError("there is no such file", place=str(path), help="give a .npz file made by numpy.savez")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UsageError("this is a single array", place=str(path), help="save it by numpy.savez(path, NAME=…)")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise UsageError("this is a single array", place=str(path), help="save it by numpy.savez(path, NAME=…)")
+        with loaded as file:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
         raise UsageError(
