@@ -1,19 +1,21 @@
-"""An artifact: the integer module, its manifest and the compiled library, in memory or in a folder."""
+"""An artifact: the compiled library with its integer module and its manifest, in memory or in a folder."""
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array, Module
+from qcc.ir import Array, ArtifactError, Module, QccError, load_module, parse_module
 from qcc.samples import Samples, check_samples, to_codes, to_real
-from qcc.targets import ArtifactFiles, CompiledModel, read_artifact, save_artifact
+from qcc.targets.emission import Artifact as Emitted
+from qcc.targets.emission import read_manifest, save
+from qcc.targets.runtime import CompiledModel, load_library
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,40 +23,59 @@ class Artifact:
     """A compiled model.
 
     Attributes:
-        files: the artifact's files by name.
-        module: the final module, inputs and outputs typed as the C API takes them.
+        manifest: what the artifact says of itself.
+        folder: where it is, None for one that was just compiled.
+        files: contents by name of one that was just compiled.
     """
 
-    files: ArtifactFiles
-    module: Module
+    manifest: Mapping[str, Any]
+    folder: Path | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(emitted: Emitted) -> Artifact:
+        """Return the artifact that code generation gave."""
+        return Artifact(emitted.manifest, None, emitted.files)
 
     @staticmethod
     def load(folder: str | Path) -> Artifact:
-        """Read an artifact folder; ArtifactError says what is wrong with it."""
-        files, module = read_artifact(Path(folder))
-        return Artifact(files, module)
+        """Return the artifact in a folder; ArtifactError if there is none."""
+        return Artifact(read_manifest(folder), Path(folder))
 
-    def save(self, folder: str | Path) -> None:
-        """Write the artifact to a folder: whole, or not at all."""
-        save_artifact(self.files, Path(folder))
+    def save(self, folder: str | Path) -> Path:
+        """Write the artifact to a folder (absent, empty or an artifact): whole, or not at all."""
+        if self.folder is not None:
+            files = {name: (self.folder / name).read_bytes() for name in self.manifest["files"]}
+            return save(files, folder)
+        return save(self.files, folder)
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """The contents of manifest.json."""
-        manifest: dict[str, Any] = json.loads(self.files["manifest.json"])
-        return manifest
+    def module(self) -> Module:
+        """The final module, inputs and outputs typed as the C API takes them."""
+        name = f"{self.manifest['name']}.qir"
+        if self.folder is None:
+            return parse_module(self.files[name].decode(), file=name)
+        try:
+            return load_module(self.folder / name)
+        except (OSError, QccError) as error:
+            message = f"its module {name} can't be read: {error}"
+            raise ArtifactError(message, place=str(self.folder), help="compile the model again") from error
 
     @cached_property
     def library(self) -> CompiledModel:
-        """The library, loaded into this process (a `c` artifact is compiled first)."""
-        return CompiledModel.from_files(self.files)
+        """The library, loaded into this process (a `c` artifact is compiled by the host's compiler first)."""
+        if self.folder is not None:
+            return load_library(self.folder)
+        with tempfile.TemporaryDirectory(prefix="qcc-") as work:
+            return load_library(save(self.files, Path(work) / "artifact"))
 
     def run(self, inputs: Mapping[str, Array], raw: bool = False) -> dict[str, Array]:
-        """Run samples: arrays by input name, first axis samples.
+        """Run samples: arrays by input name, first axis samples; outputs by name, likewise.
 
-        Real numbers given to a quantized input are quantized, integers are codes.
+        Real numbers given to a quantized input are quantized; integers are codes.
 
         Args:
+            inputs: arrays by input name.
             raw: return codes, not real numbers.
         """
         return self.run_samples(check_samples(inputs, self.module.inputs, "inputs"), raw)
@@ -64,21 +85,29 @@ class Artifact:
     ) -> dict[str, Array]:
         """Run checked samples; outputs have as many rows as there are samples."""
         found: dict[str, list[Array]] = {o.name: [] for o in self.module.outputs}
-        batches = list(samples.batches(self.module.inputs))
-        for number, batch in enumerate(batches):
+        total = samples.runs(self.module.inputs)
+        for number, batch in enumerate(samples.batches(self.module.inputs)):
             codes = {v.name: to_codes(batch[v.name], v.type) for v in self.module.inputs}
             for name, array in self.run_codes(codes).items():
                 found[name].append(array)
             if progress is not None:
-                progress("run", number + 1, len(batches))
-        rows = {name: np.concatenate(arrays)[: samples.count] for name, arrays in found.items()}
+                progress("run", number + 1, total)
         types = {o.name: o.value.type for o in self.module.outputs}
+        rows = {name: _rows(arrays, samples.count) for name, arrays in found.items()}
         return rows if raw else {name: to_real(array, types[name]) for name, array in rows.items()}
 
     def run_codes(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the library once on codes of the exact shapes."""
+        """Run the library once on arrays of the exact shapes and storage types."""
         return self.library.run(inputs)
 
     def make_call(self) -> Callable[[], None]:
-        """Return a callable that runs the model once on buffers of its own, for timing."""
-        return self.library.make_call()
+        """Return a callable that runs the model once on zeros, with buffers of its own, for timing."""
+        zeros = {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.module.inputs}
+        return self.library.bind(zeros).run
+
+
+def _rows(arrays: list[Array], count: int) -> Array:
+    """Return the outputs of all runs, joined along the samples and cut to as many as there are."""
+    if arrays[0].ndim == 0:
+        return np.stack(arrays)[:count]
+    return np.concatenate(arrays)[:count]

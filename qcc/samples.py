@@ -29,6 +29,10 @@ class Samples:
         """Number of samples."""
         return min((a.shape[0] for a in self.arrays.values()), default=0)
 
+    def runs(self, inputs: Sequence[Value]) -> int:
+        """Return how many runs of the model the samples make."""
+        return -(-self.count // batch_size(inputs))
+
     def batches(self, inputs: Sequence[Value]) -> Iterator[dict[str, Array]]:
         """Yield one mapping a run of the model: as many samples as its first axis, the last sample repeated to fill."""
         size = batch_size(inputs)

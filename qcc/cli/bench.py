@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from qcc.artifact import Artifact
 from qcc.benchmark import measure
+from qcc.compiler import total_macs
 from qcc.console import human_seconds, print_table
 from qcc.ir import UsageError
 
@@ -17,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.seconds <= 3600:
         raise UsageError(f"--seconds {arguments.seconds} is not between 0 and 3600")
     artifact = Artifact.load(arguments.artifact)
-    macs = sum(op.cost().macs for op in artifact.module.ops)
+    macs = total_macs(artifact.module.ops)
     timing = measure(artifact.make_call, macs, arguments.threads, arguments.seconds)
     if arguments.json:
         print(json.dumps({**asdict(timing), "gmacs_per_second": timing.gmacs_per_second}, indent=2))

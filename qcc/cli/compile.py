@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from qcc.artifact import Artifact
-from qcc.compiler import CompileOptions, compile_module
+from qcc.compiler import CompileOptions, compile_module, renamed
 from qcc.console import human_bytes, print_table, progress_bars
 from qcc.frontends import load
 from qcc.samples import check_samples, read_npz
-from qcc.targets import check_destination
+from qcc.targets.emission import check_destination
 
 from .pass_options import load_extensions, make_manager, parse_shapes, report_run
 
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_destination(arguments.output)
     module = load(arguments.model, batch=arguments.batch, shapes=parse_shapes(arguments.shape))
     if arguments.name is not None:
-        module = module.replace(name=arguments.name)
+        module = renamed(module, arguments.name)
     samples = None
     if arguments.calibration is not None:
         samples = check_samples(read_npz(arguments.calibration), module.inputs, str(arguments.calibration))

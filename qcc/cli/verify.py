@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples = check_samples(data, module.inputs, str(arguments.inputs), UsageError)
     else:
         samples = example_samples(module.inputs, arguments.seed)
-    total = sum(1 for _ in samples.batches(module.inputs))
+    total = samples.runs(module.inputs)
     with progress_bars() as progress:
         done = iter(range(1, total + 1))
         report = verify(module, artifact.run_codes, samples, lambda: progress("verify", next(done), total))

@@ -1,0 +1,161 @@
+"""Compilation: a module, samples and options to an artifact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from qcc.frontends import load
+from qcc.ir import Array, Module, Op, PassError, Stage, UsageError, c_identifier, registered_ops
+from qcc.passes import Part, Pass, PassContext, PassManager, Pipeline, Progress, default_pipeline, load_recipe
+from qcc.samples import Samples, check_samples
+from qcc.targets import Target
+from qcc.targets.emission import emit
+
+from .artifact import Artifact
+
+#: The recipe that leaves the model as it is.
+FLOAT = "float"
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """How to compile.
+
+    Attributes:
+        target: a target text.
+        recipe: name of a recipe, path of a TOML file, or `float`, which does not quantize.
+        arithmetic: arithmetic profile; None takes the target's.
+        keep_float: operation names, or regular expressions on names of values and nodes.
+        progress: shows long work.
+        make_manager: makes the pass manager, where it should print, dump or time.
+        report: called with manager and context once the passes have run.
+    """
+
+    target: str = "native"
+    recipe: str = "int8"
+    arithmetic: str | None = None
+    keep_float: Sequence[str] = ()
+    progress: Progress | None = None
+    make_manager: Callable[[Iterable[Pass]], PassManager] = PassManager
+    report: Callable[[PassManager, PassContext], None] = field(default=lambda manager, context: None)
+
+
+def compile(
+    model: Module | str | Path,
+    *,
+    target: str = "native",
+    calibration: Mapping[str, Array] | None = None,
+    recipe: str = "int8",
+    arithmetic: str | None = None,
+    keep_float: Sequence[str] = (),
+    batch: int = 1,
+    name: str | None = None,
+) -> Artifact:
+    """Return the artifact of a model.
+
+    Args:
+        model: a module, or the path of a model file.
+        target: a triple with features such as `x86_64-linux-gnu+avx512-vnni`, `c`, or `native` for the host.
+        calibration: samples by input name, the first axis is samples; needed to quantize a float model.
+        recipe: how to quantize: a name, the path of a TOML file, or `float` for not at all.
+        arithmetic: arithmetic profile; None takes the target's.
+        keep_float: what stays in float: operation names, or regular expressions on names of values and nodes.
+        batch: size of a symbolic first axis, for a model file.
+        name: of files and functions; None takes the module's.
+
+    Raises:
+        QccError: what is wrong, where, and what to do next.
+    """
+    module = model if isinstance(model, Module) else load(model, batch=batch)
+    module = module if name is None else renamed(module, name)
+    samples = None if calibration is None else check_samples(calibration, module.inputs, "calibration")
+    options = CompileOptions(target, recipe, arithmetic, tuple(keep_float))
+    return compile_module(module, samples, options)
+
+
+def renamed(module: Module, name: str) -> Module:
+    """Return the module under another name, which must be a C identifier."""
+    if name != c_identifier(name):
+        raise UsageError(f"{name!r} is not a C identifier", help=f"--name {c_identifier(name)}")
+    return module.replace(name=name)
+
+
+def compile_module(module: Module, samples: Samples | None, options: CompileOptions) -> Artifact:
+    """Run the pipeline that the module's stage and the recipe ask for, and generate code."""
+    target = Target.parse(options.target)
+    pipeline = choose_pipeline(module, samples is not None, options)
+    context = PassContext(hardware=target.hardware, progress=options.progress, target=target)
+    if samples is not None:
+        inputs, data = module.inputs, samples
+        context.calibration = lambda: data.batches(inputs)
+    manager = options.make_manager(pipeline)
+    module = manager.run(module, context)
+    options.report(manager, context)
+    return Artifact.of(emit(module, target, str(pipeline), options.progress))
+
+
+def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -> Pipeline:
+    """Return the default pipeline from the module's stage on; an error where data or sense is missing."""
+    if module.stage is not Stage.FLOAT:
+        if options.keep_float or options.recipe == FLOAT:
+            raise UsageError(f"the module is {module.stage.value} already: it has been decided what stays in float")
+        parts = [Part.TARGET] if module.stage is Stage.INTEGER else [Part.QUANTIZE, Part.TARGET]
+        pipeline = default_pipeline(parts, {"insert-rescale": profile_options(options)})
+        done = ("calibrate", "propagate-ranges", "nudge-zero-points")
+        return Pipeline(p for p in pipeline if p.name not in done)
+    if options.recipe == FLOAT:
+        if options.arithmetic is not None:
+            raise UsageError("the recipe `float` has no arithmetic profile", help="leave --arithmetic out")
+        return default_pipeline([Part.FLOAT, Part.TARGET], keep_float=keep_float_options(module, options.keep_float))
+    recipe = load_recipe(options.recipe)
+    if not calibrated:
+        help = "give samples: --calibration X.npz, keys input names, first axis samples; or --recipe float"
+        raise UsageError("a float model needs calibration data to be quantized", help=help)
+    given = {**recipe.pass_options(), "insert-rescale": profile_options(options)}
+    kept = merged(recipe.keep_float_options(), keep_float_options(module, options.keep_float))
+    return default_pipeline(options=given, keep_float=kept)
+
+
+def profile_options(options: CompileOptions) -> dict[str, str]:
+    """Return the options of `insert-rescale`."""
+    return {} if options.arithmetic is None else {"profile": options.arithmetic}
+
+
+def keep_float_options(module: Module, wanted: Sequence[str]) -> dict[str, object]:
+    """Return the options of the pass `keep-float` for operation names and regular expressions on names."""
+    known = registered_ops()
+    kinds = tuple(w for w in wanted if w in known)
+    patterns = [w for w in wanted if w not in known]
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise PassError(f"--keep-float {pattern!r} is not a regular expression: {error}") from error
+    options: dict[str, object] = {"ops": kinds} if kinds else {}
+    if patterns:
+        options["pattern"] = patterns[0] if len(patterns) == 1 else "|".join(f"(?:{p})" for p in patterns)
+    return options
+
+
+def merged(first: Mapping[str, object] | None, second: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of `keep-float` of a recipe and of the command line together."""
+    result: dict[str, object] = dict(first or {})
+    for key, value in second.items():
+        old = result.get(key)
+        if not old:
+            result[key] = value
+        elif isinstance(old, tuple) and isinstance(value, tuple):
+            result[key] = tuple(dict.fromkeys((*old, *value)))
+        else:
+            result[key] = f"(?:{old})|(?:{value})"
+    return result
+
+
+def total_macs(ops: Iterable[Op]) -> int:
+    """Return the multiply-accumulates of operations."""
+    return int(np.sum([op.cost().macs for op in ops], dtype=np.int64))
