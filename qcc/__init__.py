@@ -1,10 +1,10 @@
 """qcc: a quantizing compiler from a trained model to a small integer C library for a named chip.
 
-    import qcc
-    model = qcc.load("model.onnx")
-    artifact = qcc.compile(model, target="x86_64-linux-gnu+avx512-vnni", calibration={"x": samples})
-    artifact.save("build")
-    outputs = artifact.run({"x": inputs})
+import qcc
+model = qcc.load("model.onnx")
+artifact = qcc.compile(model, target="x86_64-linux-gnu+avx512-vnni", calibration={"x": samples})
+artifact.save("build")
+outputs = artifact.run({"x": inputs})
 """
 
 from __future__ import annotations

@@ -12,13 +12,17 @@ from rich.table import Table
 ProgressFunction = Callable[[str, int, int | None], None]
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()
+) -> None:
     """Print a table; columns named in `right` are aligned right."""
     console = Console(highlight=False, width=None if Console().is_terminal else 160)
     console.print(make_table(columns, rows, title, right))
 
 
-def make_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()) -> Table:
+def make_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()
+) -> Table:
     """Return a table; columns named in `right` are aligned right."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:

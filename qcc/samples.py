@@ -138,7 +138,7 @@ def to_real(array: Array, type: TensorType) -> Array:
 
 
 def example_samples(inputs: Sequence[Value], seed: int, random_count: int = 4) -> Samples:
-    """Return made-up samples: seeded random values of the whole range, typical ones, and all-low, all-high, all-zero."""
+    """Return made-up samples: random values of the whole range, typical ones, and all-low, all-high, all-zero."""
     generator = np.random.default_rng(seed)
     size = batch_size(inputs)
     arrays = {v.name: np.concatenate(list(_examples(v, generator, random_count)), axis=0) for v in inputs}

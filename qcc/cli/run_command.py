@@ -31,13 +31,14 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
     if not path.parent.is_dir():
         raise UsageError("the folder does not exist", place=str(path.parent), help="make it first")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    part = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # names of outputs, never allow_pickle
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
