@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from qcc.artifact import Artifact
@@ -18,7 +19,7 @@ from .pass_options import parse_shapes
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a summary, as tables or JSON."""
-    manifest: dict[str, Any] | None = None
+    manifest: Mapping[str, Any] | None = None
     if arguments.model.is_dir():
         artifact = Artifact.load(arguments.model)
         module, manifest = artifact.module, artifact.manifest
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         module = load(arguments.model, batch=arguments.batch, shapes=parse_shapes(arguments.shape))
     facts = summary(module)
     if arguments.json:
-        print(json.dumps({**facts, "manifest": manifest} if manifest else facts, indent=2))
+        print(json.dumps({**facts, "manifest": dict(manifest)} if manifest else facts, indent=2))
         return 0
     rows = [(kind, f"{e['name']}: {e['type']}") for kind in ("inputs", "outputs") for e in facts[kind]]
     rows += [("stage", facts["stage"]), ("operations", str(facts["operations"]))]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import inspect
 
 from qcc.console import print_table
 from qcc.ir import op_class_named, operand_names, registered_ops
 from qcc.passes import load_file, pass_named, registered_passes
+from qcc.targets import Target, families
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list asked for, or the documentation of one entry."""
-    import qcc.targets  # registers the passes for one target
-
     for file in arguments.load:
         load_file(file)
     {"passes": _passes, "targets": _targets, "ops": _ops}[arguments.listing](arguments.name)
-    del qcc
     return 0
 
 
@@ -39,14 +38,27 @@ def _passes(name: str | None) -> None:
 
 
 def _targets(name: str | None) -> None:
-    from qcc.targets import Target, registered_targets
-
     if name is not None:
-        target = Target.parse(name)
-        print(f"{target}\n{target.description}")
+        print(target_text(Target.parse(name)))
         return
-    rows = [(f.example, ", ".join(f.features) or "–", f.description) for f in registered_targets()]
+    rows = []
+    for family in families().values():
+        features = ", ".join(family.features) or "–"
+        rows.append((", ".join(family.triples), features, family.summary))
     print_table(("target", "features", "what it is"), rows)
+    print("\nA target is TRIPLE[+FEATURE…][@CPU], or `native` for this machine.")
+
+
+def target_text(target: Target) -> str:
+    """Return what a target is: its features, and what its integer unit wants of a quantized model."""
+    family = families()[target.family]
+    lines = [f"{target}: {family.summary}"]
+    lines += [f"  +{name}: {family.features[name]}" for name in target.features]
+    if target.cpu_flags:
+        lines.append(f"  needs a processor with {', '.join(target.cpu_flags)}")
+    lines.append("  hardware specification:")
+    lines += [f"    {f.name} = {getattr(target.hardware, f.name)}" for f in dataclasses.fields(target.hardware)]
+    return "\n".join(lines)
 
 
 def _ops(name: str | None) -> None:

@@ -1,7 +1,7 @@
 """From a planned module to an artifact: header, code, weights, manifest, and the folder that holds them."""
 
 from .artifact import Artifact, emit
-from .folder import MANIFEST_FILE, read_manifest, save
+from .folder import MANIFEST_FILE, check_destination, read_manifest, save
 from .toolchain import CompilerVersion, c_compiler
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Artifact",
     "CompilerVersion",
     "c_compiler",
+    "check_destination",
     "emit",
     "read_manifest",
     "save",

@@ -46,6 +46,15 @@ def save(files: Mapping[str, bytes], folder: str | Path) -> Path:
     return folder
 
 
+def check_destination(folder: str | Path) -> None:
+    """Raise the ArtifactError that `save` would, before long work: something else is there, or it can't be written."""
+    folder = Path(folder).absolute()
+    _foreign_files(folder)
+    parent = next(p for p in folder.parents if os.path.lexists(p))
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ArtifactError("the folder can't be written", place=str(folder), help="give another folder")
+
+
 def read_manifest(folder: str | Path) -> dict[str, Any]:
     """Return the manifest of an artifact; an ArtifactError if the folder is none."""
     path = Path(folder) / MANIFEST_FILE

@@ -84,9 +84,7 @@ def classifier(seed: int = 0) -> Module:
 
 def random_samples(module: Module, count: int, seed: int = 1) -> list[dict[str, Array]]:
     rng = np.random.default_rng(seed)
-    return [
-        {v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in module.inputs} for _ in range(count)
-    ]
+    return [{v.name: rng.normal(size=v.type.shape).astype(np.float32) for v in module.inputs} for _ in range(count)]
 
 
 def steps_by_value(quantized_module: Module, integer: Module, real: Mapping[str, Array]) -> dict[str, Array]:

@@ -84,7 +84,9 @@ def test_moving_average_by_hand() -> None:
 def network() -> Module:
     b = Builder("net")
     x = b.input("x", f32(1, 3))
-    b.output("y", b.emit(ops.Exp, b.emit(ops.Mul, x, b.constant(np.array([2], np.float32), "two"), name="doubled"), name="y"))
+    b.output(
+        "y", b.emit(ops.Exp, b.emit(ops.Mul, x, b.constant(np.array([2], np.float32), "two"), name="doubled"), name="y")
+    )
     return b.build()
 
 
