@@ -7,7 +7,7 @@ A row of the matrix is an output pixel. Three ways to find its activation bytes,
   points where the tap falls into the padding;
 * *gathered*: with few channels, the bytes of a tile of rows are copied together first.
 
-A depthwise convolution is the same nest over taps with another product: channel by channel.
+A depthwise convolution is the same nest with another product and other rows, see `depthwise.py`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from qcc.targets import tir
 from qcc.targets.instructions import STEP, DotInstruction
+from qcc.targets.nests.depthwise import ChannelProduct, LineAddresses, channel_tile_for
 from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
 from qcc.targets.nests.gathered_rows import GatheredRows
-from qcc.targets.nests.panel import MOST_ROWS, Panel, channel_tile_for, tile_for
-from qcc.targets.nests.products import ChannelProduct, DotProduct, InputType, Product, RowSource
+from qcc.targets.nests.panel import MOST_ROWS, Panel, tile_for
+from qcc.targets.nests.products import DotProduct, InputType, Product, RowSource
 from qcc.targets.nests.register_tile import RegisterTile, Rows
 from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
@@ -109,8 +110,8 @@ class Convolution:
         if self.is_depthwise:
             columns = self.output_channels
             lanes = min(dot.lanes, 1 << (columns.bit_length() - 1))
-            tile = channel_tile_for(window.rows, columns, lanes, dot.registers)
-            return Panel(1, window.rows, columns, window.taps, 1, lanes, tile, step=1)
+            tile = channel_tile_for(window, -(-columns // lanes), dot.registers)
+            return Panel(1, window.rows, columns, *window.kernel, lanes, tile, step=1)
         columns = self.output_channels // self.groups
         runs = window.taps if self.row_kind == "taps" else 1
         length = max(window.taps * window.group_channels // runs, STEP)
@@ -126,7 +127,7 @@ class Convolution:
         """What the nest does with a run."""
         panel = self.panel(dot)
         if self.is_depthwise:
-            return ChannelProduct(panel, self.input_type, dot, self.multiplier)
+            return ChannelProduct(panel, self.input_type, dot, self.window, self.multiplier)
         return DotProduct(panel, self.input_type, dot)
 
     @property
@@ -187,47 +188,14 @@ class _TapRows(Rows):
             yield row * tir.constant(width) + column, sources
 
 
-@dataclass
-class _TapAddresses(_TapRows):
-    """Taps whose addresses are computed once for a tile of rows and kept, for many blocks of columns."""
-
-    def begin(self, body: Body, first: Expr, count: int, group: Expr) -> None:
-        """Store the address of every tap of every row."""
-        super().begin(body, first, count, group)
-        self._addresses = body.allocate("addresses", self.window.taps * count, "int64")
-        for row, address in self._tap_addresses(body, count):
-            body.store(self._addresses, row, address)
-
-    def _tap_addresses(self, body: Body, count: int) -> Iterator[tuple[Expr, Expr]]:
-        """The place in the list and the address of each row's tap, inside the loops over taps."""
-        height, width = self.window.kernel
-        with body.loop("kernel_row", height) as row, body.loop("kernel_column", width) as column:
-            tap = body.let("tap", (row * tir.constant(width) + column) * tir.constant(count))
-            for number, corner in enumerate(self._corners):
-                inside, offset = self.window.tap(body, corner, row, column)
-                address = tir.address(self.source, body.let("tap_offset", offset))
-                if inside is not None:
-                    address = tir.select(inside, address, tir.address(*self.zeros))
-                yield tap + tir.constant(number), address
-
-    @contextmanager
-    def run(self, body: Body) -> Iterator[tuple[Expr, list[RowSource]]]:
-        """A loop over all taps."""
-        count = len(self._corners)
-        with body.loop("tap", self.window.taps) as tap:
-            places = [tap * tir.constant(count) + tir.constant(row) for row in range(count)]
-            pointers = [tir.load(self._addresses, place) for place in places]
-            views = [body.view("tap", pointer, self.window.input[3], self.input_type) for pointer in pointers]
-            yield tap, [(view, tir.constant(0)) for view in views]
-
-
 def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
     """The function `NAME(input, weights, bias[, multiplier, shift[, pre_shift]][, table], output)`.
 
     `input` and `output` need no alignment; the constants come from `packed_constants` and are best 64-byte aligned.
     """
-    nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue, rows_outside=spec.is_depthwise)
     window = spec.window
+    line = window.output_size[1] if spec.is_depthwise else None
+    nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue, line)
     source = tir.buffer("input", int(np.prod(spec.input)), spec.input_type)
     constants = nest.constant_buffers(spec.padding_bytes)
     rows: Rows
@@ -235,7 +203,7 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
         rows = _DenseRows(source, spec.input[3])
     elif spec.row_kind == "taps":
         zeros = (constants["weights"], nest.panel.weight_bytes)
-        rows = (_TapAddresses if spec.is_depthwise else _TapRows)(source, window, zeros, spec.input_type)
+        rows = (LineAddresses if spec.is_depthwise else _TapRows)(source, window, zeros, spec.input_type)
     else:
         rows = GatheredRows(source, window, nest.panel, spec.input_type, spec.input_zero_point)
     return nest.function(spec.name, source, constants, rows)

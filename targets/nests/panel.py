@@ -41,14 +41,6 @@ def tile_for(rows: int, columns: int, dot: DotInstruction, most_rows: int = MOST
     return Tile(-best[2], -best[1])
 
 
-def channel_tile_for(rows: int, channels: int, lanes: int, registers: int) -> Tile:
-    """The register tile of a depthwise convolution: up to four vectors, as few of them wasted as possible."""
-    count = -(-channels // lanes)
-    widest = min(4, count, registers // 8)
-    width = min(range(widest, 0, -1), key=lambda vectors: -(-count // vectors) * vectors)
-    return Tile(min(rows, 4), width)
-
-
 def _step_cost(rows: int, vectors: int, tile: Tile) -> float:
     """Cycles for one step of the whole matrix; weights come from farther away than activations."""
     blocks = -(-vectors // tile.vectors)

@@ -1,4 +1,4 @@
-"""What a nest does with the bytes of one run: the dot product of dense channels, or a product channel by channel."""
+"""What a nest does with the bytes of one run; here the dot product, `depthwise.py` has the other one."""
 
 from __future__ import annotations
 
@@ -100,40 +100,3 @@ class DotProduct(Product):
                 place = row * vectors + vector
                 updated = self.dot.accumulate(tir.load(accumulators, place), activation, loaded[vector])
                 body.store(accumulators, place, updated)
-
-
-@dataclass(frozen=True)
-class ChannelProduct(Product):
-    """An output channel sees one input channel only: one widening multiply-add for each tap and vector of channels.
-
-    The operands are bytes widened to int32 lanes. Output channel `c` reads input channel `c / multiplier`.
-    """
-
-    dot: DotInstruction
-    multiplier: int = 1
-
-    def accumulate(
-        self,
-        body: Body,
-        accumulators: Buffer,
-        weights: tuple[Buffer, Expr],
-        sources: list[RowSource],
-        columns: list[Expr],
-    ) -> None:
-        """One tap."""
-        lanes, vectors = self.panel.lanes, self.panel.tile.vectors
-        buffer, step = weights
-        for vector, column in enumerate(columns):
-            offset = step * tir.constant(vectors * lanes) + tir.constant(vector * lanes)
-            weight = body.let("weight", tir.cast(tir.load(buffer, offset, lanes), f"int32x{lanes}"))
-            for row, (source, start) in enumerate(sources):
-                value = tir.cast(self._load(body, source, start, column), f"int32x{lanes}")
-                place = row * vectors + vector
-                updated = self.dot.multiply_add(tir.load(accumulators, place), value, weight)
-                body.store(accumulators, place, updated)
-
-    def _load(self, body: Body, source: Buffer, start: Expr, column: Expr) -> Expr:
-        """The input channels of the output channels from `column` on; that is a multiple of the multiplier."""
-        lanes, repeat = self.panel.lanes, self.multiplier
-        loaded = tir.load(source, start + tir.divide(column, repeat), lanes // repeat)
-        return loaded if repeat == 1 else tir.extract(body.let("channels", loaded), [i // repeat for i in range(lanes)])

@@ -46,8 +46,9 @@ class RegisterTile:
     panel: Panel
     product: Product
     epilogue: Epilogue
-    rows_outside: bool = False
-    """Find the rows of a tile once and go over all columns, instead of staying with the weights of some columns."""
+    line: int | None = None
+    """With it tiles stay within lines of this many rows, and a tile goes over all columns. Without it the weights of
+    some columns go over all rows."""
 
     def constant_buffers(self, extra_weights: int = 0) -> dict[str, Buffer]:
         """The buffers of weights and epilogue constants, in the order of the parameters."""
@@ -65,7 +66,7 @@ class RegisterTile:
         output = tir.buffer("output", panel.rows * panel.columns * panel.groups, self.epilogue.output_type)
         emitter = _TileEmitter(self, body, constants, output, rows)
         with body.loop("group", panel.groups) as group:
-            if self.rows_outside:
+            if self.line is not None:
                 for first, height in self._row_tiles(body):
                     rows.begin(body, first, height, group)
                     with body.loop("block", panel.blocks) as block:
@@ -79,11 +80,14 @@ class RegisterTile:
 
     def _row_tiles(self, body: Body) -> Iterator[tuple[Expr, int]]:
         """Loops over the tiles; yields the first row of a tile and its height, inside the loop."""
+        length = self.line or self.panel.rows
         done = 0
-        for count, height in row_tiles(self.panel.rows, self.panel.tile):
-            with body.loop("tile", count) as tile:
-                yield body.let("first", tile * tir.constant(height) + tir.constant(done)), height
-            done += count * height
+        with body.loop("line", self.panel.rows // length) as line:
+            for count, height in row_tiles(length, self.panel.tile):
+                with body.loop("tile", count) as tile:
+                    start = tile * tir.constant(height) + tir.constant(done)
+                    yield body.let("first", line * tir.constant(length) + start), height
+                done += count * height
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,11 @@ class Window:
 
     def tap(self, body: Body, corner: Corner, row: Expr, column: Expr) -> tuple[Expr | None, Expr]:
         """Whether the tap lies inside the image (None: always), and the offset of its first channel."""
-        steps = (row, column)
-        corners = (corner.row, corner.column)
-        place = [corners[axis] + steps[axis] * tir.constant(self.dilations[axis]) for axis in range(2)]
+        return self.place(body, corner, row * tir.constant(self.dilations[0]), column * tir.constant(self.dilations[1]))
+
+    def place(self, body: Body, corner: Corner, row: Expr, column: Expr | int) -> tuple[Expr | None, Expr]:
+        """Like `tap`, for a distance from the corner in input rows and columns."""
+        place = (corner.row + row, corner.column + tir.index(column))
         inside = [test for axis in range(2) if self._leaves(axis) for test in self._within(body, place[axis], axis)]
         line = corner.image * tir.constant(self.input[1]) + place[0]
         offset = (line * tir.constant(self.input[2]) + place[1]) * tir.constant(self.input[3])
