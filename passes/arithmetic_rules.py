@@ -140,8 +140,6 @@ class LimitToClamp(FloatPattern):
         bound = scalar_constant(op.operands[1], rewriter)
         if bound is None or not isinstance(op, Binary) or op.a.type != op.result.type:
             return None
-        if math.isnan(bound):
-            return Mismatch("the bound is no number")
         low, high = (bound, math.inf) if isinstance(op, Maximum) else (-math.inf, bound)
         return rewriter.emit(Clamp, op.a, minimum=low, maximum=high, types=(op.result.type,))
 
