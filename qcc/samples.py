@@ -153,9 +153,8 @@ def _examples(value: Value, generator: np.random.Generator, random_count: int) -
         for _ in range(random_count):
             yield generator.normal(size=shape).astype(dtype)
     else:
-        quantized = isinstance(element, UniformType)
-        low = float(element.minimum if quantized else element.storage.minimum)  # type: ignore[attr-defined]
-        high = float(element.maximum if quantized else element.storage.maximum)  # type: ignore[attr-defined]
+        codes = element if isinstance(element, UniformType) else element.storage
+        low, high = float(codes.minimum), float(codes.maximum)
         low, high = max(low, -(2.0**31)), min(high, 2.0**31 - 1)
         zero = float(element.zero_points[0]) if isinstance(element, UniformType) else 0.0
         for _ in range(random_count):

@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import qcc.targets  # noqa: F401  # registers the passes for one target
 from qcc.console import progress_bars
 from qcc.frontends import load
 from qcc.ir import Module, parse_module

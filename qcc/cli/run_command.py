@@ -34,7 +34,7 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # names of outputs, never allow_pickle
+            np.savez(file, allow_pickle=False, **arrays)
         part.chmod(0o666 & ~_umask())
         part.replace(path)
     except BaseException:
