@@ -45,7 +45,7 @@ def grammar() -> lark.Lark:
 
 def parse_pipeline(text: str) -> Pipeline:
     """Return the passes that `text` names, with their options; a PassError points at what is wrong."""
-    text = re.sub(r"\s", " ", text)
+    text = re.sub(r"[\t\n\r\f\v]", " ", text)
     try:
         tree = grammar().parse(text)
     except lark.UnexpectedInput as error:
@@ -84,7 +84,8 @@ def make_pass(name: str, options: dict[str, Any]) -> Pass:
 
 
 def convert(given: Any, hint: Any) -> Any:
-    """Return `given` (text, or a tuple of such) as a value of type `hint`; ValueError where it is none."""
+    """Return `given` (text, a number, or several of such) as a value of type `hint`; ValueError where it is none."""
+    given = tuple(given) if isinstance(given, list) else given
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         return _convert_union(given, arguments)

@@ -41,6 +41,8 @@ WITHOUT_EXAMPLE = {
     "calibrate",
     "fuse-epilogue",
     "fuse-tables",
+    "legalize-for-target",
+    "pack-weights",
     "insert-rescale",
     "nudge-zero-points",
     "plan-memory",
