@@ -20,6 +20,7 @@ import tvm
 from tvm import s_tir, tirx
 from tvm.target import Target
 
+from qcc.targets import c_source
 from qcc.targets.tir import PrimFunc
 
 C_HEADERS = ("stdint.h", "stddef.h", "string.h")
@@ -98,13 +99,15 @@ def build_assembly(functions: Iterable[PrimFunc], target: Mapping[str, object]) 
     return str(_generate(functions, target).inspect_source("asm"))
 
 
-def build_c_source(functions: Iterable[PrimFunc]) -> str:
-    """Return C99 definitions of `functions`, without includes: `C_HEADERS` are what they need.
+def build_c_source(functions: Iterable[PrimFunc], comments: Mapping[str, str] | None = None) -> str:
+    """Return C99 definitions of `functions`, without includes: `C_HEADERS` are what they need, <math.h> for floats.
 
     TVM puts an include block, `extern "C"` wrappers and export macros around each function; all of that is removed.
+    `comments` are put before the functions, by name. `c_source.PRELUDE` belongs before them.
     """
+    functions = list(functions)
     source = str(_generate(functions, {"kind": "c"}).inspect_source())
-    return _bodies_only(source)
+    return c_source.clean(_bodies_only(source), functions, comments or {})
 
 
 _FOREIGN = re.compile(

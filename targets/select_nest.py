@@ -2,13 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from qcc.ir import TargetError, print_op
+from qcc.ir import Op, TargetError, print_op
+from qcc.ir.ops import (
+    ArgMax,
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Dequantize,
+    Matmul,
+    Pool,
+    Quantize,
+    Reduction,
+    Resize,
+    Softmax,
+    SoftmaxTable,
+)
 from qcc.targets.kernel import Kernel, LoweredKernel
 
 
 def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     """Return `kernel` lowered by the nest of its anchor; a TargetError if no nest computes that."""
+    from qcc.targets import tir
+
+    with tir.spelled_floats(target.instructions is None):
+        return _scalar_nest(kernel, target)
+
+
+def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
+    """The nests of `targets/portable`."""
+    from qcc.targets.portable.elementwise import elementwise
+    from qcc.targets.portable.movement import can_move, movement
+
     anchor = kernel.anchor
-    raise TargetError(f"{target} can't compute {anchor.name}", place=anchor.location.node, op=print_op(anchor))
+    if anchor.elementwise or isinstance(anchor, (BatchNorm, Quantize, Dequantize)):
+        return elementwise(kernel, blocked=target.instructions is not None)
+    if can_move(anchor):
+        return movement(kernel)
+    for kind, nest in _nests().items():
+        if isinstance(anchor, kind):
+            return nest(kernel)
+    raise TargetError(f"there is no code for {anchor.name}", place=anchor.location.node, op=print_op(anchor))
+
+
+def _nests() -> dict[type[Op], Callable[[Kernel], LoweredKernel]]:
+    """The nest of each kind of anchor."""
+    from qcc.targets.portable.convolution import convolution
+    from qcc.targets.portable.matmul import matmul
+    from qcc.targets.portable.pool import pool
+    from qcc.targets.portable.reduction import argmax, reduction
+    from qcc.targets.portable.resize import resize_linear
+    from qcc.targets.portable.softmax import softmax, softmax_table
+
+    return {
+        Conv2d: convolution,
+        ConvTranspose2d: convolution,
+        Matmul: matmul,
+        Pool: pool,
+        Reduction: reduction,
+        ArgMax: argmax,
+        Softmax: softmax,
+        SoftmaxTable: softmax_table,
+        Resize: resize_linear,
+    }

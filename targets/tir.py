@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
+import numpy as np
 import tvm
 from tvm import tirx
 from tvm.ir import PointerType, PrimType
@@ -32,6 +34,34 @@ def constant(value: int, dtype: str = "int32") -> Expr:
 def index(value: Expr | int) -> Expr:
     """`value` as an int32 expression."""
     return constant(value) if isinstance(value, int) else value
+
+
+_SPELLED: ContextVar[bool] = ContextVar("spelled_floats", default=False)
+
+FLOAT_LITERAL = "float_literal_"
+"""How the name of a spelled float constant begins; its width and its bits in hexadecimal follow."""
+
+
+@contextmanager
+def spelled_floats(enabled: bool) -> Iterator[None]:
+    """Within this context float constants carry all their bits into C source: TVM prints seven digits of them.
+
+    What is built then must go through `build_c_source`.
+    """
+    token = _SPELLED.set(enabled)
+    try:
+        yield
+    finally:
+        _SPELLED.reset(token)
+
+
+def number(value: float, dtype: str) -> Expr:
+    """A float constant of type `dtype`."""
+    if not _SPELLED.get():
+        return tirx.FloatImm(dtype, float(value))
+    width = int(dtype.removeprefix("float"))
+    bits = np.array(value, f"f{width // 8}").view(f"u{width // 8}")
+    return tirx.call_pure_extern(dtype, f"{FLOAT_LITERAL}{width}_{int(bits):x}")
 
 
 def splat(value: Expr | int, lanes: int, dtype: str = "int32") -> Expr:
@@ -153,16 +183,16 @@ class Body:
         self.add(tirx.BufferStore(target, value, [place]))
 
     @contextmanager
-    def loop(self, name: str, extent: int) -> Iterator[Expr]:
+    def loop(self, name: str, extent: Expr | int) -> Iterator[Expr]:
         """A serial loop from 0 to `extent`; a loop of one turn is its body with the constant 0."""
-        if extent == 1:
+        if isinstance(extent, int) and extent == 1:
             yield constant(0)
             return
         variable = tirx.Var(name, "int32")
         self._blocks.append([])
         yield variable
         block = self._blocks.pop()
-        self.add(tirx.For(variable, constant(0), constant(extent), tirx.ForKind.SERIAL, _sequence(block)))
+        self.add(tirx.For(variable, constant(0), index(extent), tirx.ForKind.SERIAL, _sequence(block)))
 
     @contextmanager
     def when(self, condition: Expr) -> Iterator[None]:
@@ -172,9 +202,9 @@ class Body:
         block = self._blocks.pop()
         self.add(tirx.IfThenElse(condition, _sequence(block), None))
 
-    def function(self, name: str, parameters: Sequence[Buffer]) -> PrimFunc:
-        """Close the body as a function `name` whose parameters do not overlap in memory."""
-        attributes = {"global_symbol": name, "tirx.noalias": True}
+    def function(self, name: str, parameters: Sequence[Buffer], noalias: bool = True) -> PrimFunc:
+        """Close the body as a function `name`; with `noalias` its parameters do not overlap in memory."""
+        attributes = {"global_symbol": name, "tirx.noalias": noalias}
         body = _sequence(self._blocks[0])
         return tirx.PrimFunc(list(parameters), body, attrs=tvm.ir.make_node("ir.DictAttrs", **attributes))
 

@@ -1,0 +1,106 @@
+"""C99 from TIR: TVM's C code generator, its output made free-standing, const-correct, exact and readable.
+
+What TVM prints is kept statement by statement; the rest is replaced: includes and export macros go, signatures get
+`const` and `restrict`, floats are printed with all their digits, generated names say what they are.
+
+Right shifts of negative numbers are implementation-defined in C99; the code relies on the arithmetic shift that every
+compiler of these targets has, and `PRELUDE` refuses to compile elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from qcc.targets import tir
+from qcc.targets.tir import PrimFunc
+
+PRELUDE = """/* Right shifts of negative numbers must be arithmetic (implementation-defined in C99). */
+typedef char qcc_arithmetic_shift[((-1) >> 1) == -1 ? 1 : -1];
+"""
+"""What stands once before the functions of a file."""
+
+MATH_HEADER = "math.h"
+"""The header that source with float arithmetic needs besides `C_HEADERS`."""
+
+_FLOAT_CALL = re.compile(tir.FLOAT_LITERAL + r"(32|64)_([0-9a-f]+)\(\)")
+_SIGNATURE = re.compile(r"^void (\w+)\(([^)]*)\) \{", re.MULTILINE)
+_GENERATED = (
+    (re.compile(r"\bcse_v(\d+)\b"), r"shared_\1"),
+    (re.compile(r"\bv__(\d+)\b"), r"bound_\1"),
+    (re.compile(r"\bv_\b"), "bound"),
+)
+_POINTER = re.compile(r"\b(\w+?)_ptr((?:_\d+)?)\b")
+
+
+def float_literal(bits: str, pattern: str) -> str:
+    """The C text of the float with the bit pattern given in hexadecimal."""
+    number = np.array(int(pattern, 16), f"u{int(bits) // 8}").view(f"f{int(bits) // 8}")[()]
+    if math.isnan(number):
+        return "NAN"
+    if math.isinf(number):
+        return "INFINITY" if number > 0 else "(-INFINITY)"
+    text = str(number)
+    text = text if any(c in text for c in ".e") else text + ".0"
+    text += "f" if bits == "32" else ""
+    return f"({text})" if number < 0 or math.copysign(1, number) < 0 else text
+
+
+def is_written(body: str, parameter: str) -> bool:
+    """Whether a function's body, as printed, stores to a parameter: stores are statements of their own."""
+    return re.search(rf"^\s*{parameter}\[", body, re.MULTILINE) is not None
+
+
+def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str]) -> str:
+    """Return the definitions in `source` as free-standing C.
+
+    Args:
+        source: definitions as the code generator prints them, without preprocessor lines.
+        functions: what was compiled.
+        comments: a comment for each function, by its name; those not named get none.
+    """
+    known = {str(f.attrs["global_symbol"]): f for f in functions}
+
+    def signature(match: re.Match[str]) -> str:
+        name, parameters = match.groups()
+        body = source[match.end() : source.find("\n}", match.end())]
+        restrict = "restrict " if bool(known[name].attrs["tirx.noalias"]) else ""
+        texts = []
+        for parameter in (p.strip() for p in parameters.split(",") if p.strip()):
+            kind, _, identifier = parameter.partition("* ")
+            constant = "" if is_written(body, identifier) else "const "
+            texts.append(f"{constant}{kind} *{restrict}{identifier}")
+        comment = f"/* {comments[name].replace('*/', '* /')} */\n" if comments.get(name) else ""
+        return f"{comment}void {name}({', '.join(texts)}) {{"
+
+    text = _SIGNATURE.sub(signature, source)
+    text = _FLOAT_CALL.sub(lambda m: float_literal(*m.groups()), text)
+    for pattern, name in _GENERATED:
+        text = pattern.sub(name, text)
+    return "\n\n".join(_tidy(function) for function in text.strip().split("\n\n")) + "\n"
+
+
+_SINGLE = re.compile(r"^\s*\w+ (\w+)\[1\];$", re.MULTILINE)
+_DECLARATION = re.compile(r"^\s*(?:u?int\d+_t|float|double|_Bool) (\w+) = [^\n]*;\n", re.MULTILINE)
+
+
+def _tidy(function: str) -> str:
+    """One function with arrays of one element as plain variables, and without variables that nothing reads."""
+    for match in {m.group(): m for m in _POINTER.finditer(function)}.values():
+        shorter = match.group(1) + match.group(2)
+        if not re.search(rf"\b{shorter}\b", function):
+            function = re.sub(rf"\b{match.group()}\b", shorter, function)
+    for name in dict.fromkeys(_SINGLE.findall(function)):
+        function = re.sub(rf"\b{name}\[[01]\];", lambda m: m.group().replace("[1]", "").replace("[0]", ""), function)
+        function = function.replace(f"{name}[0]", name)
+    while True:
+        words: dict[str, int] = {}
+        for word in re.findall(r"\b[A-Za-z_]\w*", function):
+            words[word] = words.get(word, 0) + 1
+        shorter = _DECLARATION.sub(lambda m: "" if words[m.group(1)] == 1 else m.group(), function)
+        if shorter == function:
+            return function
+        function = shorter

@@ -1,0 +1,226 @@
+"""What each element-by-element integer operation computes, as TIR: written once, for every nest and target.
+
+Each entry of `EXPRESSIONS` turns the operands of one operation at one element into the result's element, in exact
+integer arithmetic. The bits are those of the operation's `evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from qcc.ir import Array, Op, ScalarType, TargetError, TensorType, Value, print_op
+from qcc.ir.ops import Add, Binary, Cast, Clamp, Maximum, Minimum, Mul, Rescale, Sub, Table
+from qcc.targets import terms, tir
+from qcc.targets.terms import Term
+from qcc.targets.tir import Body
+
+
+class Scope(Protocol):
+    """One element of the result of an operation: where its operands are found."""
+
+    body: Body
+
+    def operand(self, value: Value) -> Term:
+        """The operand's element."""
+
+    def constant(self, value: Value) -> Array:
+        """The data of an operand that must be a constant."""
+
+    def is_constant(self, value: Value) -> bool:
+        """Whether `constant` has the data of an operand."""
+
+    def load(self, name: str, array: Array) -> Term:
+        """The element of `array`, which broadcasts against the result."""
+
+    def along(self, value: Value, axis: int) -> Term:
+        """The element of a one-dimensional operand that belongs to the result's place along `axis`."""
+
+    def look_up(self, name: str, table: Array, code: Term) -> Term:
+        """`table[code]`, or `table[channel, code]` of a table with a row for each channel."""
+
+
+Expression: TypeAlias = Callable[[Any, Scope], Term]
+
+
+def _wrapped(term: Term, type: TensorType) -> Term:
+    """An integer result as its type holds it."""
+    return terms.wrap(term, type.element.storage)
+
+
+def _limited(op: Binary, term: Term) -> Term:
+    """The result within a fused clamp."""
+    return term if op.clamp is None else clamp_codes(term, *op.clamp)
+
+
+def clamp_codes(term: Term, minimum: float, maximum: float) -> Term:
+    """An integer within bounds that may be infinite."""
+    low = term.low if minimum == -np.inf else int(minimum)
+    high = term.high if maximum == np.inf else int(maximum)
+    return terms.clamp(term, low, high)
+
+
+def _binary(combine: Callable[[Term, Term], Term]) -> Expression:
+    """An operation of two integers that wraps at its type's width."""
+
+    def expression(op: Binary, scope: Scope) -> Term:
+        result = combine(scope.operand(op.a), scope.operand(op.b))
+        return _limited(op, _wrapped(result, op.result.type))
+
+    return expression
+
+
+def _clamp(op: Clamp, scope: Scope) -> Term:
+    """`min(max(x, minimum), maximum)`."""
+    return clamp_codes(scope.operand(op.x), op.minimum, op.maximum)
+
+
+def _cast(op: Cast, scope: Scope) -> Term:
+    """The integer modulo 2^bits; a truth value is whether it is not 0."""
+    x = scope.operand(op.x)
+    if op.to.bits == 1:
+        return Term(tir.select(x.expr != tir.constant(0, x.dtype), tir.constant(1), tir.constant(0)), "int32", 0, 1)
+    return terms.wrap(x, op.to)
+
+
+def _table(op: Table, scope: Scope) -> Term:
+    """`table[x − smallest code]`."""
+    x = scope.operand(op.x)
+    return scope.look_up(
+        "table", scope.constant(op.table), terms.subtract(x, terms.literal(op.x.type.element.storage.minimum))
+    )
+
+
+def _rescale(op: Rescale, scope: Scope) -> Term:
+    """`clamp(round((x − zi)·m / 2^s) + zo)`."""
+    x = terms.subtract(scope.operand(op.x), terms.literal(op.input_zero_point))
+    multiplier = scope.constant(op.multiplier)
+    shift = scope.constant(op.shift)
+    y = ROUNDINGS[op.rounding](scope, x, multiplier, shift)
+    y = terms.add(terms.narrow(y), terms.literal(op.output_zero_point))
+    return terms.clamp(y, op.minimum, op.maximum)
+
+
+def half_up(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
+    """`⌊(x·m + 2^(s−1)) / 2^s⌋`, rounded once, ties toward +∞.
+
+    Where the product needs 64 bits, only its upper half is kept if that can be done exactly: with s = 32 + t, t ≥ 1,
+    the rounding constant is a multiple of 2^32, so `⌊(⌊x·m / 2^32⌋ + 2^(t−1)) / 2^t⌋` is the same number. A smaller s
+    joins in by `x·2^l` with s + l ≥ 33 where x has bits to spare.
+    """
+    low, high = terms.array_bounds(multiplier)
+    product = terms.multiply(x, Term(tir.constant(0), "int32", low, high))
+    if product.dtype == "int64" and x.dtype == "int32":
+        left = max(0, 33 - int(shift.min(initial=62)))
+        fits = terms.carrier(x.low << left, x.high << left) == "int32" if left < 32 else False
+        if fits and int(shift.max(initial=0)) + left <= 62:
+            return _upper_half(scope, x, multiplier, shift.astype(np.int64), left)
+    factor = scope.load("multiplier", multiplier)
+    total = terms.bind(scope.body, "product", terms.multiply(x, factor))
+    return rounded_shift(scope, total, shift)
+
+
+def _upper_half(scope: Scope, x: Term, multiplier: Array, shift: Array, left: int) -> Term:
+    """The rescale in 32 bits but for one multiplication."""
+    scaled = terms.bind(scope.body, "scaled", terms.multiply(x, terms.literal(1 << left)))
+    factor = scope.load("multiplier", multiplier)
+    product = terms.multiply(Term(terms.widen(scaled, "int64"), "int64", scaled.low, scaled.high), factor)
+    upper = terms.bind(scope.body, "upper", terms.narrow(terms.shift_right(product, terms.literal(32))))
+    return rounded_shift(scope, upper, (shift + left - 32).astype(np.int8), "upper_shift")
+
+
+def rounded_shift(scope: Scope, x: Term, shift: Array, name: str = "shift") -> Term:
+    """`⌊(x + 2^(s−1)) / 2^s⌋`; for s = 0 it is x."""
+    by = scope.load(name, shift)
+    if by.literal is not None:
+        half = 1 << (by.literal - 1) if by.literal else 0
+        total = terms.add(x, terms.literal(half))
+    else:
+        most = terms.add(x, terms.literal(1 << (by.high - 1))) if by.high else x
+        dtype = "int64" if "int64" in (most.dtype, x.dtype) or by.high > 30 else "int32"
+        one = terms.Term(tir.constant(1, dtype), dtype, 1, 1)
+        amount = terms.widen(by, dtype)
+        exponent = amount - tir.constant(1, dtype) if by.low else amount
+        power = tir.constant(1, dtype) << exponent
+        half_expr = power if by.low else power >> tir.constant(1, dtype)
+        bounds = (1 << (by.low - 1) if by.low else 0, 1 << (by.high - 1) if by.high else 0)
+        total = terms.add(x, Term(half_expr, one.dtype, *bounds))
+    return terms.shift_right(total, by)
+
+
+def _doubled_high(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
+    """`⌊(wrap32(x·2^L)·m + 2^30) / 2^31⌋` with L = max(31 − s, 0)."""
+    left = scope.load("left_shift", np.maximum(31 - shift.astype(np.int64), 0).astype(np.int8))
+    bits = tir.cast(terms.widen(x, "int64") if x.dtype == "int64" else x.expr, "uint32")
+    if left.literal == 0:
+        scaled = terms.wrap(x, ScalarType("i", 32))
+    else:
+        amount = tir.cast(left.expr, "uint32") if left.literal is None else tir.constant(left.literal, "uint32")
+        scaled = Term(tir.cast(bits << amount, "int32"), "int32", *terms.INT32)
+    wide = Term(terms.widen(terms.bind(scope.body, "scaled", scaled), "int64"), "int64", scaled.low, scaled.high)
+    product = terms.multiply(wide, scope.load("multiplier", multiplier))
+    return terms.bind(
+        scope.body, "high", terms.shift_right(terms.add(product, terms.literal(1 << 30)), terms.literal(31))
+    )
+
+
+def _right_shifts(shift: Array) -> Array:
+    """The second shift of the double roundings, max(s − 31, 0)."""
+    return np.maximum(shift.astype(np.int64) - 31, 0).astype(np.int8)
+
+
+def double(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
+    """Two roundings: the doubling high product, saturated, then a shift with ties away from zero."""
+    high = terms.narrow(terms.at_most(_doubled_high(scope, x, multiplier, shift), 2**31 - 1))
+    high = terms.bind(scope.body, "saturated", high)
+    right = scope.load("right_shift", _right_shifts(shift))
+    if right.literal == 0:
+        return high
+    one, zero = tir.constant(1, "int64"), tir.constant(0, "int64")
+    value, amount = terms.widen(high, "int64"), terms.widen(right, "int64")
+    mask = scope.body.let("mask", (one << amount) - one)
+    threshold = (mask >> one) + tir.select(value < zero, one, zero)
+    away = tir.select((value & mask) > threshold, one, zero)
+    quotient = terms.shift_right(Term(value, "int64", high.low, high.high), right)
+    return terms.narrow(terms.add(quotient, Term(away, "int64", 0, 1)))
+
+
+def double_up(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
+    """Two roundings: the doubling high product, then a shift with ties toward +∞."""
+    return rounded_shift(scope, _doubled_high(scope, x, multiplier, shift), _right_shifts(shift), "right_shift")
+
+
+ROUNDINGS: Mapping[str, Callable[[Scope, Term, Array, Array], Term]] = {
+    "half_up": half_up,
+    "double": double,
+    "double_up": double_up,
+}
+"""The roundings of `qcc.ir.ROUNDINGS` by name."""
+
+EXPRESSIONS: Mapping[type[Op], Expression] = {
+    Add: _binary(terms.add),
+    Sub: _binary(terms.subtract),
+    Mul: _binary(terms.multiply),
+    Minimum: _binary(terms.select_smaller),
+    Maximum: _binary(terms.select_larger),
+    Clamp: _clamp,
+    Cast: _cast,
+    Table: _table,
+    Rescale: _rescale,
+}
+"""Operations on integers."""
+
+
+def element(op: Op, scope: Scope) -> Term:
+    """The element of the result of `op`; a TargetError where generated code has no such operation."""
+    from qcc.targets.float_expressions import FLOAT_EXPRESSIONS
+
+    types = [v.type for v in (*op.operands, op.result)]
+    real = any(t.is_float for t in types)
+    expression = (FLOAT_EXPRESSIONS if real else EXPRESSIONS).get(type(op))
+    if expression is None:
+        kind = "reals" if real else "integers"
+        raise TargetError(f"there is no code for {op.name} of {kind}", place=op.location.node, op=print_op(op))
+    return expression(op, scope)

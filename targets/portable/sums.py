@@ -1,0 +1,160 @@
+"""Sums of products: what accumulators of convolutions and matrix products are made of.
+
+The type of an accumulator follows from what it can become. Integer sums that provably fit 32 bits are int32; others of
+a 32-bit accumulator wrap in uint32, as the evaluator does; wider accumulators are int64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qcc.ir import Array, ScalarType, TensorType, Value
+from qcc.ir.ops import Conv2d, ConvTranspose2d, Matmul
+from qcc.targets import terms, tir
+from qcc.targets.portable.elements import Place
+from qcc.targets.portable.parameters import Parameters, Table, code_range, storage_dtype
+from qcc.targets.terms import Term
+from qcc.targets.tir import Buffer, Expr
+
+SumOp = Conv2d | ConvTranspose2d | Matmul
+
+#: Accumulators that are kept in local memory at a time.
+BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """How sums are kept.
+
+    Attributes:
+        dtype: TIR type of the running sum: `int32`, `uint32`, `int64` or a float.
+        bounds: of the exact sum, for integers.
+        result: the type that the sum has in the end.
+    """
+
+    dtype: str
+    bounds: tuple[int, int]
+    result: ScalarType
+
+    @property
+    def zero(self) -> Expr:
+        """The empty sum."""
+        return tir.number(0, self.dtype) if self.dtype.startswith("float") else tir.constant(0, self.dtype)
+
+    def product(self, x: Term, w: Term) -> Expr:
+        """A product to be added."""
+        if self.dtype.startswith("float"):
+            return x.expr * w.expr
+        product = terms.multiply(x, w)
+        if self.dtype == "uint32" and product.dtype == "int64":
+            return tir.cast(x.expr, "uint32") * tir.cast(w.expr, "uint32")
+        return self.summand(product)
+
+    def summand(self, term: Term) -> Expr:
+        """A term in the type of the sum."""
+        if term.dtype == self.dtype:
+            return term.expr
+        if term.literal is not None:
+            value = term.literal % 2**32 if self.dtype == "uint32" else term.literal
+            return tir.constant(value, self.dtype)
+        return tir.cast(term.expr, self.dtype)
+
+    def term(self, total: Expr) -> Term:
+        """The finished sum."""
+        if self.dtype.startswith("float"):
+            return Term(total, self.dtype)
+        if self.dtype == "uint32":
+            return terms.wrap(Term(tir.cast(total, "int32"), "int32", *terms.INT32), self.result)
+        low, high = self.bounds
+        if self.dtype == "int64":
+            return terms.wrap(Term(total, "int64", max(low, terms.INT64[0]), min(high, terms.INT64[1])), self.result)
+        return terms.wrap(Term(total, "int32", low, high), self.result)
+
+
+def accumulator(op: SumOp, kernel_constants: dict[str, Array], axis: int) -> Accumulator:
+    """The accumulator of a sum of products.
+
+    Args:
+        op: the operation.
+        kernel_constants: data of its constant operands.
+        axis: the axis of the weights that the outputs lie along; all others are summed over.
+    """
+    x, w = op.x.type, op.weight.type
+    if op.result.type.is_float:
+        return Accumulator(storage_dtype(op.result.type), (0, 0), op.result.type.element.storage)
+    x_low, x_high = (c - op.input_zero_point for c in code_range(x))
+    data = kernel_constants.get(op.weight.name)
+    if data is None:
+        w_low, w_high = (c - op.weight_zero_point for c in code_range(w))
+        ends = [a * b for a in (x_low, x_high) for b in (w_low, w_high)]
+        depth = w.size // max(w.shape[axis], 1) if not isinstance(op, Matmul) else x.shape[-1]
+        low, high = depth * min(0, *ends), depth * max(0, *ends)
+    else:
+        low, high = product_bounds(data, op.weight_zero_point, (x_low, x_high), axis, isinstance(op, Matmul))
+    low, high = _with_bias(op, kernel_constants, low, high)
+    result = op.result.type.element.storage
+    # Partial sums stay within these bounds too: they include 0 and the bias.
+    if terms.carrier(low, high) == "int32":
+        return Accumulator("int32", (low, high), result)
+    return Accumulator("int64" if result.bits > 32 else "uint32", (low, high), result)
+
+
+def product_bounds(weights: Array, zero_point: int, x: tuple[int, int], axis: int, batched: bool) -> tuple[int, int]:
+    """Bounds of every partial sum of x·w over the weights of one output, x anywhere within its bounds.
+
+    `batched` weights of a matrix product have more axes that are not summed over than the one of the outputs.
+    """
+    w = weights.astype(np.int64) - zero_point
+    ends = (w * x[0], w * x[1])
+    summed = (-2,) if batched else tuple(a for a in range(w.ndim) if a != axis)
+    low = np.minimum(np.minimum(*ends), 0).sum(axis=summed)
+    high = np.maximum(np.maximum(*ends), 0).sum(axis=summed)
+    return int(low.min(initial=0)), int(high.max(initial=0))
+
+
+def _with_bias(op: SumOp, constants: dict[str, Array], low: int, high: int) -> tuple[int, int]:
+    if op.bias is None:
+        return low, high
+    data = constants.get(op.bias.name)
+    least, most = code_range(op.bias.type) if data is None else terms.array_bounds(data)
+    return low + min(0, least), high + max(0, most)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Elements of a tensor less its zero point, in memory or in flash."""
+
+    buffer: Buffer | Table
+    type: TensorType
+    zero_point: int = 0
+
+    def at(self, offset: Expr) -> Term:
+        """The element at a flat offset."""
+        if isinstance(self.buffer, Table):
+            term = self.buffer.at(offset)
+        else:
+            term = terms.loaded(tir.load(self.buffer, offset), storage_dtype(self.type), *code_range(self.type))
+        return term if term.is_float or not self.zero_point else terms.subtract(term, terms.literal(self.zero_point))
+
+    def raw(self, offset: Expr) -> Expr:
+        """The element at a flat offset in the type of memory, zero point included."""
+        if isinstance(self.buffer, Table) and self.buffer.buffer is None:
+            return tir.cast(self.buffer.at(offset).expr, storage_dtype(self.type))
+        return tir.load(self.buffer.buffer if isinstance(self.buffer, Table) else self.buffer, offset)
+
+
+def activations(parameters: Parameters, value: Value, zero_point: int) -> Source:
+    """The elements of an operand, as they are, wherever they are."""
+    data = parameters.kernel.constants.get(value.name)
+    if data is None:
+        return Source(parameters.input(value), value.type, zero_point)
+    return Source(parameters.table("data", data), value.type, zero_point)
+
+
+def initial(accumulators: Accumulator, place: Place, op: SumOp) -> Expr:
+    """What a sum starts with: the bias, or 0. Real sums get their bias at the end, as the evaluator does."""
+    if op.bias is None or op.result.type.is_float:
+        return accumulators.zero
+    return accumulators.summand(place.operand(op.bias))
