@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -68,13 +69,15 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
         name, parameters = match.groups()
         body = source[match.end() : source.find("\n}", match.end())]
         restrict = "restrict " if bool(known[name].attrs["tirx.noalias"]) else ""
-        texts = []
+        texts, unused = [], []
         for parameter in (p.strip() for p in parameters.split(",") if p.strip()):
             kind, _, identifier = parameter.partition("* ")
             constant = "" if is_written(body, identifier) else "const "
+            if not re.search(rf"\b{identifier}\b", body):
+                unused.append(f"\n  (void){identifier};")
             texts.append(f"{constant}{kind} *{restrict}{identifier}")
         comment = f"/* {comments[name].replace('*/', '* /')} */\n" if comments.get(name) else ""
-        return f"{comment}void {name}({', '.join(texts)}) {{"
+        return f"{comment}void {name}({', '.join(texts)}) {{{''.join(unused)}"
 
     text = _SIGNATURE.sub(signature, source)
     text = _FLOAT_CALL.sub(lambda m: float_literal(*m.groups()), text)
@@ -96,11 +99,13 @@ def _tidy(function: str) -> str:
     for name in dict.fromkeys(_SINGLE.findall(function)):
         function = re.sub(rf"\b{name}\[[01]\];", lambda m: m.group().replace("[1]", "").replace("[0]", ""), function)
         function = function.replace(f"{name}[0]", name)
-    while True:
-        words: dict[str, int] = {}
-        for word in re.findall(r"\b[A-Za-z_]\w*", function):
-            words[word] = words.get(word, 0) + 1
-        shorter = _DECLARATION.sub(lambda m: "" if words[m.group(1)] == 1 else m.group(), function)
-        if shorter == function:
-            return function
-        function = shorter
+    shorter = _without_unused(function)
+    while shorter != function:
+        function, shorter = shorter, _without_unused(shorter)
+    return function
+
+
+def _without_unused(function: str) -> str:
+    """One function without the variables that nothing reads."""
+    words = Counter(re.findall(r"\b[A-Za-z_]\w*", function))
+    return _DECLARATION.sub(lambda m: "" if words[m.group(1)] == 1 else m.group(), function)

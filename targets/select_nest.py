@@ -27,7 +27,7 @@ def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     """Return `kernel` lowered by the nest of its anchor; a TargetError if no nest computes that."""
     from qcc.targets import tir
 
-    with tir.spelled_floats(target.instructions is None):
+    with tir.spelled_floats(target.emits_c):
         return _scalar_nest(kernel, target)
 
 
@@ -38,7 +38,7 @@ def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
 
     anchor = kernel.anchor
     if anchor.elementwise or isinstance(anchor, (BatchNorm, Quantize, Dequantize)):
-        return elementwise(kernel, blocked=target.instructions is not None)
+        return elementwise(kernel, blocked=not target.emits_c)
     if can_move(anchor):
         return movement(kernel)
     for kind, nest in _nests().items():

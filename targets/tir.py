@@ -202,9 +202,9 @@ class Body:
         block = self._blocks.pop()
         self.add(tirx.IfThenElse(condition, _sequence(block), None))
 
-    def function(self, name: str, parameters: Sequence[Buffer], noalias: bool = True) -> PrimFunc:
-        """Close the body as a function `name`; with `noalias` its parameters do not overlap in memory."""
-        attributes = {"global_symbol": name, "tirx.noalias": noalias}
+    def function(self, name: str, parameters: Sequence[Buffer]) -> PrimFunc:
+        """Close the body as a function `name` whose parameters do not overlap in memory."""
+        attributes = {"global_symbol": name, "tirx.noalias": True}
         body = _sequence(self._blocks[0])
         return tirx.PrimFunc(list(parameters), body, attrs=tvm.ir.make_node("ir.DictAttrs", **attributes))
 

@@ -9,7 +9,7 @@ from .normalization import BatchNorm, Prelu, Softmax, SoftmaxTable
 from .pool import AvgPool2d, MaxPool2d, Pool, SumPool2d
 from .reduction import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from .rescaling import Cast, Rescale, Table
-from .resize import Resize
+from .resize import WEIGHT_BITS, Resize
 from .unary import (
     Abs,
     Elu,
@@ -30,6 +30,7 @@ from .unary import (
 )
 
 __all__ = [
+    "WEIGHT_BITS",
     "Abs",
     "Add",
     "ArgMax",

@@ -34,12 +34,9 @@ def convolution(kernel: Kernel) -> LoweredKernel:
     """A kernel whose anchor is a convolution."""
     parameters = Parameters(kernel)
     op = kernel.anchor
-    if isinstance(op, Conv2d):
-        _Nest.of(parameters, op).emit()
-    elif isinstance(op, ConvTranspose2d):
-        _Nest.of(parameters, op).emit()
-    else:
+    if not isinstance(op, Conv2d | ConvTranspose2d):
         raise IrError(f"{op.name} is not a convolution")
+    _Nest.of(parameters, op).emit()
     return parameters.finish()
 
 

@@ -28,7 +28,8 @@ def elementwise(kernel: Kernel, blocked: bool) -> LoweredKernel:
     Args:
         kernel: what to compute.
         blocked: with an input whose memory the output may share, compute into a local block first: vectorisers can't
-            take a loop that reads and writes what may be the same memory.
+            take a loop that reads and writes what may be the same memory. Who places the two so has to clear the
+            function's `tirx.noalias`.
     """
     parameters = Parameters(kernel)
     shape = max((v.type.shape for v in kernel.outputs), key=lambda s: (len(s), s))
@@ -39,7 +40,7 @@ def elementwise(kernel: Kernel, blocked: bool) -> LoweredKernel:
         _in_blocks(parameters, collapse, extents)
     else:
         walk(parameters.body, extents, lambda index: store_outputs(Place(parameters, collapse, index)))
-    return parameters.finish(noalias=not kernel.in_place_inputs)
+    return parameters.finish()
 
 
 def _in_blocks(parameters: Parameters, collapse: Collapse, extents: tuple[int, ...]) -> None:

@@ -15,9 +15,8 @@ from qcc.targets.tir import Body, Buffer, Expr
 
 #: Names that C or its headers own.
 _RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline "
-    "int long register restrict return short signed sizeof static struct switch typedef union "
-    "unsigned void volatile while main exp log pow erf tanh sqrt index y0 y1 yn j0 j1 jn".split()
+    {"char", "const", "double", "float", "int", "long", "register", "restrict", "short", "signed", "static", "unsigned"}
+    | {"exp", "log", "pow", "erf", "tanh", "sqrt", "index", "y0", "y1", "yn", "j0", "j1", "jn"}
 )
 
 
@@ -109,11 +108,12 @@ class Parameters:
         self._constants.append((ConstantArgument(unique, np.ascontiguousarray(array), comment or name), buffer))
         return Table(array, buffer)
 
-    def finish(self, noalias: bool = True) -> LoweredKernel:
+    def finish(self) -> LoweredKernel:
         """Close the body as the kernel's function."""
         buffers = [*self._inputs.values(), *(b for _, b in self._constants), *self._outputs.values()]
+        arguments: tuple[Value | ConstantArgument, ...]
         arguments = (*self.kernel.inputs, *(a for a, _ in self._constants), *self.kernel.outputs)
-        return LoweredKernel(self.body.function(self.kernel.name, buffers, noalias), arguments)
+        return LoweredKernel(self.body.function(self.kernel.name, buffers), arguments)
 
 
 def _roles(kernel: Kernel) -> dict[str, str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qcc.ir import IrError
-from qcc.ir.ops import Resize
-from qcc.ir.ops.resize import WEIGHT_BITS
+from qcc.ir.ops import WEIGHT_BITS, Resize
 from qcc.targets import terms, tir
 from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs

@@ -56,7 +56,9 @@ def test_c_source_stands_alone(tmp_path: Path, tool: Callable[[str], str]) -> No
     assert "#include" not in source
     assert "tvm" not in source.lower()
     text = "".join(f"#include <{header}>\n" for header in C_HEADERS)
-    text += "void times_three(int8_t *, int32_t *);\nvoid times_minus_seven(int8_t *, int32_t *);\n" + source
+    text += (
+        "void times_three(const int8_t *, int32_t *);\nvoid times_minus_seven(const int8_t *, int32_t *);\n" + source
+    )
     path, library = tmp_path / "kernels.c", tmp_path / "kernels.so"
     path.write_text(text)
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-fPIC", "-shared"]

@@ -1,0 +1,20 @@
+"""Scalar nests, compiled as C and by LLVM, against the evaluator: bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.targets.integer_cases import integer_cases
+from tests.targets.kernel_programs import compile_c, compile_llvm
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_integer_kernels_as_c(compiler: str, tool: Callable[[str], str], tmp_path: Path) -> None:
+    compile_c(integer_cases(), tmp_path, tool(compiler)).check()
+
+
+def test_integer_kernels_by_llvm(tmp_path: Path) -> None:
+    compile_llvm(integer_cases(), tmp_path).check()
