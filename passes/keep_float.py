@@ -20,7 +20,7 @@ class KeepFloat(Pass):
     """Mark operations that stay in floating point, by operation name or by a regular expression on their names.
 
     `keep-float{ops=[softmax,exp]}` marks operations of these kinds, `keep-float{pattern="head/.*"}` those whose result
-    or model node has a name that the whole expression matches.
+    or model node has a name that the whole expression matches. Both take one or several.
 
     Before:
         module @m stage float {
@@ -38,14 +38,14 @@ class KeepFloat(Pass):
 
     Attributes:
         ops: names of operations.
-        pattern: regular expression (Python's), matched against whole value and node names.
+        pattern: regular expressions (Python's), matched against whole value and node names.
     """
 
     name: ClassVar[str] = "keep-float"
     accepts: ClassVar[frozenset[Stage]] = frozenset({Stage.FLOAT})
 
     ops: tuple[str, ...] = ()
-    pattern: str = ""
+    pattern: tuple[str, ...] = ()
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Set the note; a PassError says which argument matches nothing."""
@@ -55,9 +55,8 @@ class KeepFloat(Pass):
             if not found:
                 raise self._no_such_operation(kind, module)
             marked.update((name_of(op), f"asked for by ops={kind}") for op in found)
-        if self.pattern:
-            found = self._matching(module)
-            marked.update((name_of(op), f"asked for by pattern={self.pattern}") for op in found)
+        for pattern in self.pattern:
+            marked.update((name_of(op), f"asked for by pattern={pattern}") for op in self._matching(pattern, module))
         ops = tuple(op.with_note(KEEP_FLOAT, marked[name_of(op)]) if name_of(op) in marked else op for op in module.ops)
         return module.replace(ops=ops)
 
@@ -69,18 +68,18 @@ class KeepFloat(Pass):
         present = sorted({op.name for op in module.ops if not isinstance(op, Constant)})
         return PassError(f"the model has no operation {kind!r} to keep in float", help="it has: " + ", ".join(present))
 
-    def _matching(self, module: Module) -> list[Op]:
+    def _matching(self, pattern: str, module: Module) -> list[Op]:
         try:
-            expression = re.compile(self.pattern)
+            expression = re.compile(pattern)
         except re.error as error:
-            message = f"{self.pattern!r} is not a regular expression: {error}"
-            raise PassError(message, help=f"for the literal text write {re.escape(self.pattern)}") from error
+            message = f"{pattern!r} is not a regular expression: {error}"
+            raise PassError(message, help=f"for the literal text write {re.escape(pattern)}") from error
         candidates = [op for op in module.ops if not isinstance(op, Constant)]
         found = [op for op in candidates if any(expression.fullmatch(name) for name in names_of(op))]
         if not found:
             names = [name for op in candidates for name in names_of(op)]
-            message = f"no value or node has a name that {self.pattern!r} matches as a whole"
-            raise PassError(message, help=nearest(self.pattern, names) if names else "the model has no operations")
+            message = f"no value or node has a name that {pattern!r} matches as a whole"
+            raise PassError(message, help=nearest(pattern, names) if names else "the model has no operations")
         return found
 
 

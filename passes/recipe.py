@@ -52,10 +52,10 @@ class CalibrationScheme:
 
 @dataclass(frozen=True)
 class KeepFloatScheme:
-    """What stays in float: kinds of operations, and a regular expression on the names of values and nodes."""
+    """What stays in float: kinds of operations, and regular expressions on the names of values and nodes."""
 
     ops: tuple[str, ...] = ()
-    pattern: str = ""
+    pattern: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def keep_float_options(module: Module, wanted: Sequence[str]) -> dict[str, objec
             raise PassError(f"--keep-float {pattern!r} is not a regular expression: {error}") from error
     options: dict[str, object] = {"ops": kinds} if kinds else {}
     if patterns:
-        options["pattern"] = patterns[0] if len(patterns) == 1 else "|".join(f"(?:{p})" for p in patterns)
+        options["pattern"] = tuple(patterns)
     return options
 
 
@@ -151,8 +151,6 @@ def merged(first: Mapping[str, object] | None, second: Mapping[str, object]) -> 
             result[key] = value
         elif isinstance(old, tuple) and isinstance(value, tuple):
             result[key] = tuple(dict.fromkeys((*old, *value)))
-        else:
-            result[key] = f"(?:{old})|(?:{value})"
     return result
 
 

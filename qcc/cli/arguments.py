@@ -96,7 +96,7 @@ def _pass_options(parser: argparse.ArgumentParser) -> None:
         "--reproducer",
         type=Path,
         metavar="DIR",
-        help="where a failing pass leaves its reproducer (default: this folder)",
+        help="where a failing pass leaves its reproducer (default: the temporary folder, for unexpected failures)",
     )
 
 
