@@ -115,6 +115,7 @@ class _Reader:
         return VerifyError(shown.message, place=shown.place, help=error.help)
 
     def error(self, node: lark.Tree[Any], message: str, help: str = "") -> ParseError:
+        help = help or "see docs/ir.md for the syntax and the rules"
         return _place_error(message, self.text, self.file, node.meta.line, node.meta.column, help)
 
     def module(self, tree: lark.Tree[Any]) -> Module:
@@ -149,7 +150,7 @@ class _Reader:
                     value = self.operand(node.children[0])
                     outputs.append(Output(self.string(node.children[1]), value))
                     self.nodes[id(outputs[-1])] = node
-        return Module(
+        module = Module(
             str(name.children[0]),
             self.stage(body, str(stage)),
             tuple(inputs),
@@ -157,6 +158,8 @@ class _Reader:
             tuple(outputs),
             tuple(attributes),
         )
+        self.nodes[id(module)] = body
+        return module
 
     def stage(self, node: lark.Tree[Any], text: str) -> Stage:
         if text not in {s.value for s in Stage}:

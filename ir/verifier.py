@@ -14,7 +14,7 @@ from .value import Value
 def verify(module: Module) -> None:
     """Check SSA form, types and stage legality; VerifyError names the operation and the rule it breaks."""
     if c_identifier(module.name) != module.name:
-        raise _error(None, f"module name {module.name!r} is no C identifier", f"use {c_identifier(module.name)!r}")
+        raise _error(module, f"module name {module.name!r} is no C identifier", f"use {c_identifier(module.name)!r}")
     defined: dict[str, Value] = {}
     for value in module.inputs:
         _define(defined, value, None)
@@ -27,12 +27,12 @@ def verify(module: Module) -> None:
     _verify_outputs(module, defined)
 
 
-def _error(subject: Op | Value | Output | None, message: str, help: str = "") -> VerifyError:
+def _error(subject: Op | Value | Output | Module, message: str, help: str = "") -> VerifyError:
     if isinstance(subject, Op):
         place = ":".join(p for p in (subject.location.file, subject.location.node) if p)
-        error = VerifyError(message, place=place, op=print_op(subject), help=help)
+        error = VerifyError(message, place=place, op=print_op(subject), help=help or f"see `qcc ops {subject.name}`")
     else:
-        error = VerifyError(message, help=help)
+        error = VerifyError(message, help=help or "see docs/ir.md")
     error.subject = subject
     return error
 
