@@ -23,7 +23,7 @@ MULTIPLIERS = st.integers(2**30, 2**31 - 1)
 
 def one(x: int, multiplier: int, shift: int, rounding: str) -> int:
     arrays = [np.array([number]) for number in (x, multiplier, shift)]
-    return int(rescale(*arrays, rounding)[0])
+    return int(rescale(arrays[0], arrays[1], arrays[2], rounding)[0])
 
 
 @pytest.mark.parametrize(

@@ -163,15 +163,15 @@ def constant_module(array: Array, element: ScalarType) -> Module:
 @pytest.mark.parametrize(
     ("array", "element"),
     [
-        (np.float32([0.0, -0.0, np.inf, -np.inf, 1e-45, 3.4028235e38, 0.1]), F32),
+        (np.array([0.0, -0.0, np.inf, -np.inf, 1e-45, 3.4028235e38, 0.1], np.float32), F32),
         (np.frombuffer(b"\x01\x00\xc0\x7f\xff\xff\xff\xff", np.float32), F32),  # two NaNs with bits of their own
-        (np.float16([65504, 6e-8, 0.1]), F16),
-        (np.float64([0.1, 5e-324, 1.7976931348623157e308]), F64),
+        (np.array([65504, 6e-8, 0.1], np.float16), F16),
+        (np.array([0.1, 5e-324, 1.7976931348623157e308], np.float64), F64),
         (np.array([True, False]), I1),
         (np.array(True), I1),
-        (np.int8([[-8], [7]]), I4),
+        (np.array([[-8], [7]], np.int8), I4),
         (np.array([-(2**63), 2**63 - 1]), I64),
-        (np.uint32([2**32 - 1]), U32),
+        (np.array([2**32 - 1], np.uint32), U32),
         (np.zeros((2, 0, 3), np.int8), I8),
         (np.zeros((0,), np.float32), F32),
         (np.arange(40, dtype=np.float32).reshape(5, 8), F32),

@@ -93,10 +93,10 @@ def test_impossible_types(make: object, reason: str) -> None:
 
 
 def test_numpy_numbers_and_lists_become_plain() -> None:
-    type = UniformType(I8, [np.float32(0.5)], [np.int64(3)])  # type: ignore[arg-type]  # what is tested
+    type = UniformType(I8, [np.array(0.5, np.float32)], [np.array(3, np.int64)])  # type: ignore[arg-type]  # what is tested
     assert type == UniformType(I8, (0.5,), (3,))
     assert repr(type) == repr(UniformType(I8, (0.5,), (3,)))
-    assert TensorType([np.int64(2)], F32).shape == (2,)  # type: ignore[arg-type]  # what is tested
+    assert TensorType([np.array(2, np.int64)], F32).shape == (2,)  # type: ignore[arg-type]  # what is tested
 
 
 def test_bytes() -> None:
@@ -125,7 +125,7 @@ def test_codes_survive_dequantizing_and_quantizing(type: UniformType) -> None:
 def test_dequantizing_follows_the_formula_in_binary32() -> None:
     type = UniformType(I32, (0.1,), (5,))
     codes = np.array([2**31 - 1, -(2**31), 5, 123456789], np.int32)
-    expected = [np.float32(np.float32(int(c) - 5) * np.float32(0.1)) for c in codes]
+    expected = [np.float32(np.float32(int(c) - 5) * np.array(0.1, np.float32)) for c in codes]
     assert type.dequantize(codes).tolist() == expected
 
 

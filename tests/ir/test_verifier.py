@@ -114,10 +114,10 @@ def test_legality_by_stage(op_class: type[Op], attributes: dict[str, object], le
 @pytest.mark.parametrize(
     ("array", "element", "reason"),
     [
-        (np.int8([7, 8]), I4, "spans 7 … 8, i4 holds -8 … 7"),
-        (np.int8([-128]), UniformType(I8, (1.0,), (0,), storage_minimum=-127), "holds -127 … 127"),
-        (np.uint8([2]), CodebookType(U4, (0.0, 1.0)), "holds 0 … 1"),
-        (np.int16([2]), I8, "does not fit"),
+        (np.array([7, 8], np.int8), I4, "spans 7 … 8, i4 holds -8 … 7"),
+        (np.array([-128], np.int8), UniformType(I8, (1.0,), (0,), storage_minimum=-127), "holds -127 … 127"),
+        (np.array([2], np.uint8), CodebookType(U4, (0.0, 1.0)), "holds 0 … 1"),
+        (np.array([2], np.int16), I8, "does not fit"),
         (np.zeros(3, complex), None, "complex128 are not supported"),
     ],
 )
