@@ -26,8 +26,10 @@ from qcc.ir import (
 )
 
 from .base import Pass, PassContext
-from .observers import MeanExtremes, MinMax, MovingAverage, Percentile, RangeObserver
+from .observers import MeanExtremes, MeanSquaredError, MinMax, MovingAverage, Percentile, RangeObserver
 from .registry import register_pass
+
+OBSERVERS = ("min-max", "mse", "percentile", "moving-average")
 
 
 @register_pass
@@ -39,7 +41,9 @@ class Calibrate(Pass):
     samples, but for `moving-average` with a momentum.
 
     Options:
-        observer: `min-max`; `percentile`; `moving-average`: the mean of each sample's extremes.
+        observer: `min-max`; `mse`: the range whose quantization error is smallest; `percentile`; `moving-average`: the
+            mean of each sample's extremes. `mse` and `percentile` cut off nothing of inputs, outputs, and what softmax
+            and argmax compare: there the largest element is what matters.
         percentile: how much of all elements the range keeps, in percent (observer `percentile`).
         momentum: observer `moving-average`: 0 takes the plain mean, which no order of the samples changes; above 0 the
             exponential moving average of Jacob et al. 2018 with that weight for a new sample, which the order does.
@@ -47,14 +51,20 @@ class Calibrate(Pass):
 
     name: ClassVar[str] = "calibrate"
     accepts: ClassVar[frozenset[Stage]] = frozenset({Stage.FLOAT})
-    observer: Literal["min-max", "moving-average", "percentile"] = "min-max"
+    observer: Literal["min-max", "moving-average", "percentile", "mse"] = "min-max"
     percentile: float = 99.999
     momentum: float = 0.0
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Return the module with calibrated types."""
         self._check_options()
-        observed = {v.name: self.new_observer() for v in module.values.values() if _observable(module, v)}
+        whole = compared_values(module) if self.observer in ("mse", "percentile") else set()
+        levels = 2**context.hardware.activation_type.bits - 1
+        observed = {
+            v.name: MinMax() if v.name in whole else self.new_observer(levels)
+            for v in module.values.values()
+            if _observable(module, v)
+        }
         count = self._observe(module, context, observed)
         types: dict[str, TensorType] = {}
         for name, observer in observed.items():
@@ -66,8 +76,10 @@ class Calibrate(Pass):
             types[name] = kind.with_element(CalibratedType(low, high, kind.element.expressed))
         return retype(module, types)
 
-    def new_observer(self) -> RangeObserver:
-        """Return a fresh observer as the options say."""
+    def new_observer(self, levels: int = 255) -> RangeObserver:
+        """Return a fresh observer as the options say, for codes of which the highest is `levels` above the lowest."""
+        if self.observer == "mse":
+            return MeanSquaredError(levels)
         if self.observer == "percentile":
             return Percentile(self.percentile)
         if self.observer == "moving-average":
@@ -75,8 +87,8 @@ class Calibrate(Pass):
         return MinMax()
 
     def _check_options(self) -> None:
-        if self.observer not in ("min-max", "moving-average", "percentile"):
-            help = "one of: min-max, moving-average, percentile"
+        if self.observer not in OBSERVERS:
+            help = "one of: " + ", ".join(OBSERVERS)
             raise PassError(f"there is no observer {self.observer!r}", help=help)
         if not 50 < self.percentile <= 100:
             raise PassError(f"a percentile of {self.percentile} is outside (50, 100]", help="try percentile=99.99")
@@ -126,6 +138,19 @@ def observe_sample(
             evaluate(module, sample, observe)
     except EvaluationError as error:
         raise CalibrationError(error.message, place=place, op=error.op, help=error.help) from error
+
+
+def compared_values(module: Module) -> set[str]:
+    """Return names of the values whose largest element matters most.
+
+    These are inputs, outputs, and what softmax and argmax read, also through operations that only move elements.
+    """
+    found = {v.name for v in module.inputs} | set(module.output_names)
+    for op in reversed(module.ops):
+        moved = op.moves_data and any(v.name in found for v in op.results)
+        if moved or isinstance(op, ops.Softmax | ops.ArgMax):
+            found.update(v.name for v in op.operands)
+    return found
 
 
 def _observable(module: Module, value: Value) -> bool:

@@ -94,19 +94,18 @@ class MovingAverage(RangeObserver):
         return self.extremes if self.extremes is not None else (0.0, 0.0)
 
 
-class Percentile(RangeObserver):
-    """The range that leaves out at most `(100 − percentile) / 2` percent of all elements at each end.
+class Histogram(RangeObserver):
+    """Base of observers that count elements in bins.
 
     Histograms of magnitudes below and above zero, `BINS` equal bins each up to 2^exponent, the smallest power of two
     above every magnitude seen. When it grows by 2^d, each 2^d neighbouring bins become one: the bin of x at the larger
     exponent is ⌊⌊|x|·BINS/2^e⌋ / 2^d⌋ = ⌊|x|·BINS/2^(e+d)⌋, so the histogram is the same in every order.
-    Source of the method: Wu et al. 2020, arXiv:2004.09602.
     """
 
-    def __init__(self, percentile: float) -> None:
-        self.percentile = percentile
+    def __init__(self) -> None:
         self.exponent = _SMALLEST_EXPONENT
         self.counts = np.zeros(2 * BINS, np.int64)  # bin i holds [i − BINS, i − BINS + 1)·width, above 0
+        self.zeros = 0  # elements that are exactly 0, in bin BINS
         self.extremes = MinMax()
 
     def update(self, array: Array) -> None:
@@ -121,6 +120,7 @@ class Percentile(RangeObserver):
         bins += BINS
         bins -= x < 0
         self.counts += np.bincount(bins, minlength=2 * BINS)
+        self.zeros += x.size - int(np.count_nonzero(x))
 
     def _grow(self, exponent: int) -> None:
         """Let the bins reach 2^exponent."""
@@ -133,11 +133,68 @@ class Percentile(RangeObserver):
         self.counts[BINS - kept : BINS + kept] = merged
         self.exponent = exponent
 
+    @property
+    def width(self) -> float:
+        """Width of a bin."""
+        return math.ldexp(1.0, self.exponent - _BINS_LOG2)
+
+    def within_extremes(self, low: float, high: float) -> tuple[float, float]:
+        """Return a range cut at the true extremes."""
+        minimum, maximum = self.extremes.range()
+        return max(low, minimum), min(high, maximum)
+
+
+class Percentile(Histogram):
+    """The range that leaves out at most `(100 − percentile) / 2` percent of all elements at each end.
+
+    The ends are outer edges of bins. Source of the method: Wu et al. 2020, arXiv:2004.09602.
+    """
+
+    def __init__(self, percentile: float) -> None:
+        super().__init__()
+        self.percentile = percentile
+
     def range(self) -> tuple[float, float]:
         """Return the outer edges of the outermost bins kept, never beyond the true extremes."""
-        low, high = self.extremes.range()
         allowed = int(self.counts.sum() * ((100 - self.percentile) / 200))
-        width = math.ldexp(1.0, self.exponent - _BINS_LOG2)
         first = int(np.searchsorted(np.cumsum(self.counts), allowed, side="right"))
         last = 2 * BINS - 1 - int(np.searchsorted(np.cumsum(self.counts[::-1]), allowed, side="right"))
-        return max(low, (first - BINS) * width), min(high, (last + 1 - BINS) * width)
+        return self.within_extremes((first - BINS) * self.width, (last + 1 - BINS) * self.width)
+
+
+class MeanSquaredError(Histogram):
+    """The range that makes the mean squared error of quantizing with `levels` + 1 codes smallest.
+
+    The error of a range [a, b] with step s = (b − a)/levels is s²/12 for each element within (0 for an exact zero), and
+    the squared distance to the nearer end for each element beyond. Ends are edges of bins; each is chosen best for the
+    other until neither moves. Source of the criterion: Nagel et al. 2021, arXiv:2106.08295, §3.1.
+    """
+
+    def __init__(self, levels: int = 255) -> None:
+        super().__init__()
+        self.levels = levels
+
+    def range(self) -> tuple[float, float]:
+        """Return the best range, never beyond the true extremes."""
+        counts = self.counts.astype(np.float64)
+        counts[BINS] -= self.zeros
+        below, above = clipping_errors(counts[:BINS][::-1]), clipping_errors(counts[BINS:])
+        inside = counts.sum() / (12.0 * self.levels**2)
+        used = np.flatnonzero(self.counts)
+        low, high = (max(BINS - int(used[0]), 0), max(int(used[-1]) + 1 - BINS, 0)) if used.size else (0, 0)
+        bound_low, bound_high = low, high
+        for _ in range(2 * BINS):
+            before = low, high
+            high = int(np.argmin(above[: bound_high + 1] + inside * (np.arange(bound_high + 1) + low) ** 2))
+            low = int(np.argmin(below[: bound_low + 1] + inside * (np.arange(bound_low + 1) + high) ** 2))
+            if (low, high) == before:
+                break
+        return self.within_extremes(-low * self.width, high * self.width)
+
+
+def clipping_errors(counts: Array) -> Array:
+    """Return Σ n·(c − t)² over the bins beyond edge t, for t = 0 … bins, in bins; n are counts, c the bins' centres."""
+    centres = np.arange(counts.size) + 0.5
+    n, first, second = (np.append(np.cumsum((counts * centres**k)[::-1])[::-1], 0.0) for k in (0, 1, 2))
+    edges = np.arange(counts.size + 1)
+    return np.asarray(second - 2 * edges * first + edges**2 * n)

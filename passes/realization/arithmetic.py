@@ -28,7 +28,8 @@ def define_sum(
     """Define `result` as the sum of one or two terms and a constant, rounded once.
 
     y = ⌊(Σ (q_i − z_i)·α_i + c + 2^(n−1)) / 2^n⌋ + z_y with α_i = RHE(factor_i·2^n), c = RHE(constant·2^n): before
-    rounding, off by at most (Σ |q_i − z_i| + 1) / 2^(n+1) of a step. The sum can't leave 32 bits (`sum_shift`).
+    rounding, off by at most (Σ |q_i − z_i| + 1) / 2^(n+1) of a step, and exact where the factors times 2^n are
+    integers. The sum can't leave 32 bits (`sum_shift`).
     """
     bits = max(t.codes.type.element.storage.bits for t in terms)
     largest = 0.0 if constant is None else float(np.max(np.abs(constant), initial=0.0))

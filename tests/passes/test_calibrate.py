@@ -84,9 +84,8 @@ def test_moving_average_by_hand() -> None:
 def network() -> Module:
     b = Builder("net")
     x = b.input("x", f32(1, 3))
-    b.output(
-        "y", b.emit(ops.Exp, b.emit(ops.Mul, x, b.constant(np.array([2], np.float32), "two"), name="doubled"), name="y")
-    )
+    doubled = b.emit(ops.Mul, x, b.constant(np.array([2], np.float32), "two"), name="doubled")
+    b.output("y", b.emit(ops.Exp, doubled, name="y"))
     return b.build()
 
 
