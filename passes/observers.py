@@ -94,8 +94,8 @@ class MovingAverage(RangeObserver):
         return self.extremes if self.extremes is not None else (0.0, 0.0)
 
 
-class Histogram(RangeObserver):
-    """Base of observers that count elements in bins.
+class Histogram:
+    """Counts of elements in bins.
 
     Histograms of magnitudes below and above zero, `BINS` equal bins each up to 2^exponent, the smallest power of two
     above every magnitude seen. When it grows by 2^d, each 2^d neighbouring bins become one: the bin of x at the larger
@@ -114,7 +114,7 @@ class Histogram(RangeObserver):
         x = np.ascontiguousarray(array, np.float32).reshape(-1)
         largest = max(float(x.max()), -float(x.min()))
         if largest > 0:
-            self._grow(math.frexp(largest)[1])
+            self.grow(math.frexp(largest)[1])
         index = np.multiply(x, np.float32(2.0 ** (_BINS_LOG2 - self.exponent)))
         bins = index.astype(np.int32)  # toward zero: the magnitude's bin
         bins += BINS
@@ -122,7 +122,7 @@ class Histogram(RangeObserver):
         self.counts += np.bincount(bins, minlength=2 * BINS)
         self.zeros += x.size - int(np.count_nonzero(x))
 
-    def _grow(self, exponent: int) -> None:
+    def grow(self, exponent: int) -> None:
         """Let the bins reach 2^exponent."""
         steps = min(exponent - self.exponent, _BINS_LOG2)
         if steps <= 0:
@@ -138,13 +138,8 @@ class Histogram(RangeObserver):
         """Width of a bin."""
         return math.ldexp(1.0, self.exponent - _BINS_LOG2)
 
-    def within_extremes(self, low: float, high: float) -> tuple[float, float]:
-        """Return a range cut at the true extremes."""
-        minimum, maximum = self.extremes.range()
-        return max(low, minimum), min(high, maximum)
 
-
-class Percentile(Histogram):
+class Percentile(Histogram, RangeObserver):
     """The range that leaves out at most `(100 − percentile) / 2` percent of all elements at each end.
 
     The ends are outer edges of bins. Source of the method: Wu et al. 2020, arXiv:2004.09602.
@@ -159,37 +154,63 @@ class Percentile(Histogram):
         allowed = int(self.counts.sum() * ((100 - self.percentile) / 200))
         first = int(np.searchsorted(np.cumsum(self.counts), allowed, side="right"))
         last = 2 * BINS - 1 - int(np.searchsorted(np.cumsum(self.counts[::-1]), allowed, side="right"))
-        return self.within_extremes((first - BINS) * self.width, (last + 1 - BINS) * self.width)
+        minimum, maximum = self.extremes.range()
+        return max(minimum, (first - BINS) * self.width), min(maximum, (last + 1 - BINS) * self.width)
 
 
-class MeanSquaredError(Histogram):
-    """The range that makes the mean squared error of quantizing with `levels` + 1 codes smallest.
+class MeanSquaredError(RangeObserver):
+    """The range that makes the squared error of quantizing with `levels` + 1 codes smallest, relative to each sample.
 
     The error of a range [a, b] with step s = (b − a)/levels is s²/12 for each element within (0 for an exact zero), and
-    the squared distance to the nearer end for each element beyond. Ends are edges of bins; each is chosen best for the
-    other until neither moves. Source of the criterion: Nagel et al. 2021, arXiv:2106.08295, §3.1.
+    the squared distance to the nearer end for each element beyond. Each sample counts by its inverse mean square (the
+    power of two next to it), so that a few samples of large values don't drown the others. Ends are edges of bins; each
+    is chosen best for the other until neither moves. Source of the criterion: Nagel et al. 2021, arXiv:2106.08295.
     """
 
     def __init__(self, levels: int = 255) -> None:
-        super().__init__()
         self.levels = levels
+        self.extremes = MinMax()
+        self.histograms: dict[int, Histogram] = {}  # by the binary exponent of a sample's mean square
+
+    def update(self, array: Array) -> None:
+        """Count the array's elements with those of samples alike."""
+        self.extremes.update(array)
+        flat = np.asarray(array, np.float64).reshape(-1)
+        power = float(np.dot(flat, flat)) / flat.size
+        if power > 0:
+            self.histograms.setdefault(math.frexp(power)[1], Histogram()).update(array)
 
     def range(self) -> tuple[float, float]:
         """Return the best range, never beyond the true extremes."""
-        counts = self.counts.astype(np.float64)
-        counts[BINS] -= self.zeros
+        minimum, maximum = self.extremes.range()
+        if not self.histograms:
+            return minimum, maximum
+        counts, width = self._weighted()
         below, above = clipping_errors(counts[:BINS][::-1]), clipping_errors(counts[BINS:])
         inside = counts.sum() / (12.0 * self.levels**2)
-        used = np.flatnonzero(self.counts)
-        low, high = (max(BINS - int(used[0]), 0), max(int(used[-1]) + 1 - BINS, 0)) if used.size else (0, 0)
-        bound_low, bound_high = low, high
+        edges = np.arange(BINS + 1)
+        low = bound_low = min(math.ceil(max(-minimum, 0.0) / width), BINS)
+        high = bound_high = min(math.ceil(max(maximum, 0.0) / width), BINS)
         for _ in range(2 * BINS):
             before = low, high
-            high = int(np.argmin(above[: bound_high + 1] + inside * (np.arange(bound_high + 1) + low) ** 2))
-            low = int(np.argmin(below[: bound_low + 1] + inside * (np.arange(bound_low + 1) + high) ** 2))
+            high = int(np.argmin((above + inside * (edges + low) ** 2)[: bound_high + 1]))
+            low = int(np.argmin((below + inside * (edges + high) ** 2)[: bound_low + 1]))
             if (low, high) == before:
                 break
-        return self.within_extremes(-low * self.width, high * self.width)
+        return max(minimum, -low * width), min(maximum, high * width)
+
+    def _weighted(self) -> tuple[Array, float]:
+        """Return the weighted count of nonzero elements in each bin, and the width of a bin."""
+        exponent = max(h.exponent for h in self.histograms.values())
+        smallest = min(self.histograms)
+        total = np.zeros(2 * BINS, np.float64)
+        for power in sorted(self.histograms):
+            histogram = self.histograms[power]
+            histogram.grow(exponent)
+            counts = histogram.counts.astype(np.float64)
+            counts[BINS] -= histogram.zeros
+            total += counts * 2.0 ** (smallest - power)
+        return total, math.ldexp(1.0, exponent - _BINS_LOG2)
 
 
 def clipping_errors(counts: Array) -> Array:

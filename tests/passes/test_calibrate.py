@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qcc.ir import F32, Array, Builder, CalibratedType, CalibrationError, Module, PassError, TensorType, ops
 from qcc.passes import Calibrate, PassContext
-from qcc.passes.observers import BINS, MeanExtremes, MinMax, MovingAverage, Percentile, RangeObserver
+from qcc.passes.observers import BINS, MeanExtremes, MeanSquaredError, MinMax, MovingAverage, Percentile, RangeObserver
 from tests.passes.quantization import calibrated, f32
 
 arrays = st.lists(
@@ -31,7 +31,7 @@ def seen(observer: RangeObserver, samples: list[Array]) -> RangeObserver:
 def test_ranges_do_not_depend_on_the_order(samples: list[Array], rng: random.Random) -> None:
     shuffled = samples.copy()
     rng.shuffle(shuffled)
-    for make in (MinMax, MeanExtremes, lambda: Percentile(99.0), lambda: Percentile(60.0)):
+    for make in (MinMax, MeanExtremes, MeanSquaredError, lambda: Percentile(99.0), lambda: Percentile(60.0)):
         assert seen(make(), samples).range() == seen(make(), shuffled).range()
 
 
