@@ -154,7 +154,8 @@ class _Maker:
         read = {a.place for a in arguments if not a.written}
         in_place = any(a.place in read for a in arguments if a.written)
         function = self._function(kernel, lowered, tuple(arguments), in_place)
-        self.steps.append(Call(function.symbol, tuple(arguments), kernel.description))
+        written = ", ".join(value.name for value in kernel.outputs)
+        self.steps.append(Call(function.symbol, tuple(arguments), f"{written}: {kernel.description}"))
         self.has_float |= any(v.type.is_float for op in kernel.ops for v in (*op.operands, *op.results))
 
     def place(self, value: Value) -> Place:
