@@ -11,7 +11,7 @@ from qcc.ir import TargetError
 from .c_text import array_lines, c_type, comment
 from .entry import entry_text
 from .interface import Interface
-from .program import Constant, Function, Program
+from .program import Call, Constant, Function, Program
 
 _PRELUDE = """\
 /* {name}: the code and the weights of a compiled neural network. See {name}.h for its use. */
@@ -41,11 +41,17 @@ def c_source_text(interface: Interface, program: Program) -> str:
 
 def kernels_text(program: Program) -> str:
     """Return the definitions of all kernels, each visible in its file only, what they read marked const."""
+    from qcc.targets.c_source import PRELUDE
     from qcc.targets.lowering import build_c_source
 
     if not program.functions:
         return ""
-    text = build_c_source(function.primitive for function in program.functions)
+    users: dict[str, list[str]] = {}
+    for step in program.steps:
+        if isinstance(step, Call):
+            users.setdefault(step.symbol, []).append(step.comment)
+    comments = {symbol: comment("; ".join(uses))[3:-3] for symbol, uses in users.items()}
+    text = PRELUDE + "\n" + build_c_source([f.primitive for f in program.functions], comments)
     for function in program.functions:
         text = _with_signature(text, function)
     return text

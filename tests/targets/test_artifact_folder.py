@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from qcc.ir import ArtifactError
-from qcc.targets.emission import folder as folder_module
 from qcc.targets.emission import read_manifest, save
 
 FILES = {"a.h": b"header", "manifest.json": b'{"format": "qcc-artifact-1", "files": ["a.h", "manifest.json"]}'}
@@ -83,7 +82,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folder_module.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(ArtifactError, match="No space left on device"):
         save(FILES, tmp_path / "out")
     assert entries(tmp_path) == (["out"] if existing else [])

@@ -1,0 +1,60 @@
+/*
+ * residual_net: a neural network compiled to a C library.
+ *
+ * Fill residual_net_inputs and residual_net_outputs with pointers to tensors, give residual_net_ARENA_BYTES bytes of working
+ * memory, and call residual_net_run. The library allocates nothing and has no state: calls with different outputs and arenas
+ * may run at the same time. Inputs, outputs and arena must not overlap. Tensors are dense, the last dimension varies
+ * fastest. A quantized element stands for the real number SCALE * (code - ZERO_POINT).
+ */
+#ifndef residual_net_H
+#define residual_net_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Working memory: its size in bytes, and what its address must be a multiple of. */
+#define residual_net_ARENA_BYTES 1024
+#define residual_net_ARENA_ALIGNMENT 16
+
+/* What residual_net_run returns. */
+#define residual_net_OK 0
+#define residual_net_ERROR_NULL_POINTER 1 /* a pointer is NULL (the arena may be where it has 0 bytes) */
+#define residual_net_ERROR_ARENA_ALIGNMENT 2 /* the arena's address is not a multiple of the alignment */
+
+/* Input image: tensor<1x8x8x3x!quant.uniform<i8:f32, 0.05:-3>> */
+#define residual_net_INPUT_image_RANK 4
+#define residual_net_INPUT_image_SHAPE {1, 8, 8, 3}
+#define residual_net_INPUT_image_SIZE 192
+#define residual_net_INPUT_image_BYTES 192
+#define residual_net_INPUT_image_SCALE 0.05f
+#define residual_net_INPUT_image_ZERO_POINT (-3)
+
+/* Output logits: tensor<1x10x!quant.uniform<i8:f32, 0.1:5>> */
+#define residual_net_OUTPUT_logits_RANK 2
+#define residual_net_OUTPUT_logits_SHAPE {1, 10}
+#define residual_net_OUTPUT_logits_SIZE 10
+#define residual_net_OUTPUT_logits_BYTES 10
+#define residual_net_OUTPUT_logits_SCALE 0.1f
+#define residual_net_OUTPUT_logits_ZERO_POINT 5
+
+typedef struct {
+    const int8_t *image; /* 1 x 8 x 8 x 3 */
+} residual_net_inputs;
+
+typedef struct {
+    int8_t *logits; /* 1 x 10 */
+} residual_net_outputs;
+
+/*
+ * Compute the outputs from the inputs. Returns residual_net_OK, or an error before anything is written.
+ */
+int residual_net_run(const residual_net_inputs *in, residual_net_outputs *out, void *arena);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
