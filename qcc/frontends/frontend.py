@@ -75,6 +75,8 @@ def registered_frontends() -> dict[str, Frontend]:
 def frontend_for(path: Path) -> Frontend:
     """Return the frontend for a file: by its suffix, or else by its first bytes."""
     frontends = registered_frontends().values()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FrontendError("is not a file", place=str(path), help="give the path of a model file")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

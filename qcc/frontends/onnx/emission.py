@@ -30,6 +30,7 @@ from qcc.ir import (
 from qcc.ir.ops import Constant
 
 from .problem import Problem, Unsupported
+from .tensor_data import ELEMENT_LIMIT, RANK_LIMIT
 
 #: Elements that a tensor computed at import may have.
 FOLD_LIMIT = 1 << 27
@@ -129,7 +130,9 @@ class Emitter:
             return self._fold(op_class, tuple(operands), attributes)
         values = tuple(self.materialize(t) for t in operands)
         op = op_class(operands=values, location=self.location, **attributes)
-        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in op.infer())
+        types = op.infer()
+        check_size(types)
+        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in types)
         self._pending.append(replace_op(op, results=results))
         return tuple(Tensor(v.name, value=v) for v in results)
 
@@ -231,6 +234,13 @@ class Emitter:
         module = drop_dead(module)
         verify(module)
         return module
+
+
+def check_size(types: Iterable[TensorType]) -> None:
+    """Raise Unsupported where a tensor is larger than any chip holds, or has more dimensions than any library."""
+    for type in types:
+        if type.size > ELEMENT_LIMIT or max(type.shape, default=0) > ELEMENT_LIMIT or type.rank > RANK_LIMIT:
+            raise Unsupported(f"a tensor of the shape {list(type.shape)} is too large")
 
 
 def check_fold_size(elements: int) -> None:

@@ -69,6 +69,7 @@ def _reads(node: onnx.NodeProto) -> list[str]:
 def _producers(graph: onnx.GraphProto, place: str) -> dict[str, int]:
     """Return which node defines each name, -1 for inputs and initializers."""
     problems: list[Problem] = []
+    problems += [Problem(f"input {i}", "has no name") for i, v in enumerate(graph.input) if not v.name]
     initializers = [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
     inputs = [v.name for v in graph.input]
     for names, kind in ((inputs, "input"), (initializers, "initializer")):

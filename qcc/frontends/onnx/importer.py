@@ -39,9 +39,16 @@ def import_model(
     Raises:
         FrontendError: lists all that can't be imported.
     """
-    check_outline(model, name)
-    model = inline_functions(model, name)
-    return GraphImporter(model, name, folder).run(batch, shapes or {})
+    try:
+        check_outline(model, name)
+        model = inline_functions(model, name)
+        return GraphImporter(model, name, folder).run(batch, shapes or {})
+    except UnicodeDecodeError as error:  # protobuf decodes a text when it is read
+        raise FrontendError("holds names that are not text", place=name, help="the file is damaged") from error
+
+
+# What importers may meet in a node whose inputs or attributes make no sense.
+_MALFORMED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
 
 class GraphImporter:
@@ -109,6 +116,8 @@ class GraphImporter:
             node.refuse_unread()
         except (Unsupported, IrError, EvaluationError) as error:
             return error.message
+        except _MALFORMED as error:
+            return f"is malformed: {str(error) or type(error).__name__}"
         results = (results,) if isinstance(results, Tensor) else results
         unknown = [name for name in proto.output[len(results) :] if name]
         if unknown:

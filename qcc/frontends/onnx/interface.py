@@ -9,7 +9,7 @@ import onnx
 from qcc.ir import F32, FrontendError, ScalarType, TensorType, nearest
 
 from ..frontend import Shapes
-from .emission import scalar_type
+from .emission import check_size, scalar_type
 from .problem import Problem, Unsupported, raise_problems
 from .tensor_data import numpy_type, type_name
 
@@ -37,8 +37,10 @@ def input_types(graph: onnx.GraphProto, batch: int, shapes: Shapes, place: str) 
     types = {}
     for value in inputs:
         try:
+            element = _element(value)
             shape = _static(value.name, declared[value.name], batch, batch_names, shapes.get(value.name))
-            types[value.name] = TensorType(shape, _element(value))
+            types[value.name] = TensorType(shape, element)
+            check_size([types[value.name]])
         except Unsupported as error:
             problems.append(Problem(f"input {value.name!r}", error.message))
     raise_problems(problems, place)

@@ -56,6 +56,8 @@ class Node:
     def constant_ints(self, index: int, what: str) -> tuple[int, ...] | None:
         """Return an optional list of integers that must be known at import."""
         array = self.optional_constant(index, what)
+        if array is not None and array.dtype.kind not in "iu":
+            raise Unsupported(f"input {index} ({what}) holds {array.dtype}, it must hold integers")
         return None if array is None else tuple(int(i) for i in array.reshape(-1))
 
     def wants(self, index: int) -> bool:

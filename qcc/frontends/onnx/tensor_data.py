@@ -19,6 +19,9 @@ from qcc.ir import Array, FrontendError
 #: Elements that a tensor may have: more than any model that fits a chip.
 ELEMENT_LIMIT = 1 << 31
 
+#: Dimensions that a tensor may have.
+RANK_LIMIT = 16
+
 _DTYPES: dict[int, Any] = {
     TensorProto.FLOAT: "<f4",
     TensorProto.DOUBLE: "<f8",
@@ -70,8 +73,10 @@ def tensor_array(tensor: onnx.TensorProto, folder: Path | None, place: str) -> A
     """
     shape = tuple(tensor.dims)
     count = math.prod(shape)
-    if any(d < 0 for d in shape) or count > ELEMENT_LIMIT:
-        raise FrontendError(f"declares the shape {list(shape)}", place=place, help="the file is damaged")
+    if any(not 0 <= d <= ELEMENT_LIMIT for d in shape) or count > ELEMENT_LIMIT or len(shape) > RANK_LIMIT:
+        raise FrontendError(
+            f"declares the shape {list(shape)}, which is not sensible", place=place, help="the file is damaged"
+        )
     dtype = _DTYPES.get(tensor.data_type)
     if dtype is None:
         raise FrontendError(
@@ -129,6 +134,8 @@ def _external_bytes(tensor: onnx.TensorProto, folder: Path | None, place: str) -
     try:
         offset, length = int(entries.get("offset", "0")), int(entries.get("length", "-1"))
         size = path.stat().st_size
+        if not path.is_file():
+            raise FrontendError(f"keeps its data in {location!r}, which is not a file", place=place)
         if offset < 0 or offset > size or length > size - offset:
             raise FrontendError(
                 f"keeps {length} bytes at {offset} of {location!r}, which has {size}",
