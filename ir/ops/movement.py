@@ -194,6 +194,8 @@ class Pad(Op):
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return x padded."""
+        if x.ndim == 0:
+            return x
         widths = list(zip(self.low, self.high, strict=True))
         if self.mode == "constant":
             return np.pad(x, widths, constant_values=np.asarray(self.value).astype(x.dtype))

@@ -162,12 +162,9 @@ def test_refused_rescales() -> None:
     refused("leave i8", ops.Rescale, x, m, s, **{**fine, "minimum": 127, "maximum": 0})
     refused("no rounding", ops.Rescale, x, m, s, rounding="up", **fine)
     refused("gives integers", ops.Rescale, x, m, s, **{**fine, "to": F32})
+    one = np.array(1, np.int32)
     with pytest.raises(EvaluationError, match="0 … 62"):
-        run(
-            *(ops.Rescale, np.zeros(2, np.int32), np.array(1, np.int32), np.array(63, np.int8)),
-            stage=Stage.INTEGER,
-            **fine,
-        )
+        run(ops.Rescale, one, one, np.array(63, np.int8), stage=Stage.INTEGER, **fine)
 
 
 @pytest.mark.parametrize("element", [I8, U8])

@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qcc.ir import (
+    Array,
     Module,
     Printer,
     Resources,
     Stage,
+    Value,
     drop_dead,
     evaluate,
     parse_module,
@@ -71,16 +73,16 @@ def test_evaluation_gives_the_declared_types_and_is_deterministic(stage: Stage) 
 @FAST
 @given(ANY_MODULE, st.integers(0, 2**32 - 1))
 def test_codes_stay_within_their_type(module: Module, seed: int) -> None:
-    def check(value: object, array: object) -> None:
-        type = value.type  # type: ignore[attr-defined]  # the observer of this module gets values
+    def check(value: Value, array: Array) -> None:
+        type = value.type
         if type.is_quantized:
             element = type.element
             low = getattr(element, "minimum", 0)
             high = getattr(element, "maximum", len(getattr(element, "entries", ())) - 1)
-            assert np.min(array) >= low  # type: ignore[call-overload]  # an array
-            assert np.max(array) <= high  # type: ignore[call-overload]  # an array
+            assert np.min(array) >= low
+            assert np.max(array) <= high
 
-    evaluate(module, inputs_for(module, seed), check)  # type: ignore[arg-type]  # looser than an observer
+    evaluate(module, inputs_for(module, seed), check)
 
 
 @FAST

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,13 @@ def test_concat_and_split_are_inverse() -> None:
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
 def test_pad(mode: str) -> None:
     x = random_codes(3, 4)
-    find = {
+    rules: dict[str, Callable[[int, int], int | None]] = {
         "edge": lambda i, n: min(max(i, 0), n - 1),
         "reflect": lambda i, n: abs(i) if i < n else 2 * (n - 1) - i,
         "wrap": lambda i, n: i % n,
         "constant": lambda i, n: i if 0 <= i < n else None,
-    }[mode]
+    }
+    find = rules[mode]
     places = [[(find(i - 1, 3), find(j - 2, 4)) for j in range(7)] for i in range(6)]
     expected = [[7 if None in (p, q) else x[p, q] for p, q in row] for row in places]
     y = run(ops.Pad, x, stage=Stage.INTEGER, inputs=(I8,), low=(1, 2), high=(2, 1), value=7, mode=mode)
@@ -176,12 +178,13 @@ def test_reductions(axes: tuple[int, ...], keep_dims: bool) -> None:
         groups.setdefault(key, []).append(codes[index].item())
     attributes = {"axes": axes, "keep_dims": keep_dims}
     real = codes.astype(np.float32)
-    for op_class, function in [
+    functions: list[tuple[type[Op], Callable[[list[int]], float]]] = [
         (ops.ReduceSum, sum),
         (ops.ReduceMax, max),
         (ops.ReduceMin, min),
-        (ops.ReduceMean, lambda v: np.float32(sum(v) / len(v))),
-    ]:
+        (ops.ReduceMean, lambda v: float(np.float32(sum(v) / len(v)))),
+    ]
+    for op_class, function in functions:
         y = run(op_class, real, **attributes)
         assert {k: y[k].item() for k in groups} == {k: float(function(v)) for k, v in groups.items()}
     y = run(ops.ReduceSum, codes, stage=Stage.INTEGER, inputs=(I8,), input_zero_point=5, **attributes)
@@ -200,12 +203,13 @@ def test_argmax_takes_the_first_or_last_of_equals() -> None:
 
 def test_refused_axes() -> None:
     x = TensorType((2, 3), F32)
-    for op_class, attributes in [
+    cases: list[tuple[type[Op], dict[str, Any]]] = [
         (ops.ReduceMean, {"axes": (2,)}),
         (ops.ReduceMean, {"axes": (1, -1)}),
         (ops.ArgMax, {"axis": -3}),
         (ops.Softmax, {"axis": 2}),
-    ]:
+    ]
+    for op_class, attributes in cases:
         refused("of a tensor of rank 2", op_class, x, **attributes)
     refused("no zero point", ops.ReduceSum, x, axes=(0,), input_zero_point=1)
 

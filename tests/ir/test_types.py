@@ -93,10 +93,10 @@ def test_impossible_types(make: object, reason: str) -> None:
 
 
 def test_numpy_numbers_and_lists_become_plain() -> None:
-    type = UniformType(I8, [np.array(0.5, np.float32)], [np.array(3, np.int64)])  # type: ignore[arg-type]  # what is tested
+    type = UniformType(I8, [np.float32(0.5)], [np.int64(3)])  # type: ignore[arg-type]  # what is tested
     assert type == UniformType(I8, (0.5,), (3,))
     assert repr(type) == repr(UniformType(I8, (0.5,), (3,)))
-    assert TensorType([np.array(2, np.int64)], F32).shape == (2,)  # type: ignore[arg-type]  # what is tested
+    assert TensorType([np.int64(2)], F32).shape == (2,)  # type: ignore[arg-type]  # what is tested
 
 
 def test_bytes() -> None:

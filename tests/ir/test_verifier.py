@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_an_error_names_place_and_operation() -> None:
         (ops.StorageCast, {}, set(Stage)),
     ],
 )
-def test_legality_by_stage(op_class: type[Op], attributes: dict[str, object], legal: set[Stage]) -> None:
+def test_legality_by_stage(op_class: type[Op], attributes: dict[str, Any], legal: set[Stage]) -> None:
     element = F32 if op_class is ops.Sigmoid else I8
     for stage in Stage:
         builder = Builder("net", stage)
@@ -137,13 +138,14 @@ def test_the_builder_names_what_is_wrong() -> None:
     builder = Builder("9 lives")
     assert builder.name == "_9_lives"
     x = builder.input("x", ROW)
-    for arguments, attributes, reason in [
+    cases: list[tuple[tuple[Value, ...], dict[str, Any], str]] = [
         ((x,), {"minimun": 0, "maximum": 1}, "did you mean 'minimum'"),
         ((x,), {"minimum": 0}, "needs the attribute maximum"),
         ((x,), {"minimum": "0", "maximum": 1}, "minimum is '0', should be float"),
         ((x, x), {"minimum": 0, "maximum": 1}, "is given 2 operands"),
         ((), {"minimum": 0, "maximum": 1}, "is given 0 operands"),
-    ]:
+    ]
+    for arguments, attributes, reason in cases:
         with pytest.raises(IrError) as caught:
             builder.emit(ops.Clamp, *arguments, **attributes)
         assert reason in str(caught.value)
