@@ -29,7 +29,7 @@ from .base import Pass, PassContext
 from .observers import MeanExtremes, MeanSquaredError, MinMax, MovingAverage, Percentile, RangeObserver
 from .registry import register_pass
 
-OBSERVERS = ("min-max", "mse", "percentile", "moving-average")
+OBSERVERS = ("mse", "min-max", "percentile", "moving-average")
 
 
 @register_pass
@@ -40,10 +40,24 @@ class Calibrate(Pass):
     Streams: one sample at a time, memory independent of their number. The ranges do not depend on the order of the
     samples, but for `moving-average` with a momentum.
 
+    Before:
+        module @m stage float {
+          input %x : tensor<3xf32>
+          %y = exp(%x) : tensor<3xf32>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage float {
+          input %x : tensor<3x!quant.calibrated<f32<-1.0:2.0>>>
+          %y = exp(%x) : tensor<3x!quant.calibrated<f32<0.36787945:7.389056>>>
+          output %y as "y"
+        }
+
     Options:
-        observer: `min-max`; `mse`: the range whose quantization error is smallest; `percentile`; `moving-average`: the
-            mean of each sample's extremes. `mse` and `percentile` cut off nothing of inputs, outputs, and what softmax
-            and argmax compare: there the largest element is what matters.
+        observer: `mse`: the range whose quantization error is smallest, relative to each sample; `min-max`;
+            `percentile`; `moving-average`: the mean of each sample's extremes. `mse` and `percentile` cut off nothing
+            of inputs, outputs, and what softmax and argmax compare: there the largest element is what matters.
         percentile: how much of all elements the range keeps, in percent (observer `percentile`).
         momentum: observer `moving-average`: 0 takes the plain mean, which no order of the samples changes; above 0 the
             exponential moving average of Jacob et al. 2018 with that weight for a new sample, which the order does.
@@ -51,7 +65,7 @@ class Calibrate(Pass):
 
     name: ClassVar[str] = "calibrate"
     accepts: ClassVar[frozenset[Stage]] = frozenset({Stage.FLOAT})
-    observer: Literal["min-max", "moving-average", "percentile", "mse"] = "min-max"
+    observer: Literal["mse", "min-max", "percentile", "moving-average"] = "mse"
     percentile: float = 99.999
     momentum: float = 0.0
 

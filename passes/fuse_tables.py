@@ -22,6 +22,27 @@ class FuseTables(Pass):
     """Make one table of a table and the table, clamp or rescale before or behind it, where nothing else reads between.
 
     The new table holds what the evaluator gives for the two operations on all 256 codes.
+
+    Before:
+        module @m stage integer {
+          input %x : tensor<4xi8>
+          %m = constant() {value = dense<1073741824>} : tensor<i32>
+          %s = constant() {value = dense<31>} : tensor<i8>
+          %half = rescale(%x, %m, %s) {to = i8, minimum = -128, maximum = 127} : tensor<4xi8>
+          %low = clamp(%half) {minimum = -10.0, maximum = 10.0} : tensor<4xi8>
+          %y = clamp(%low) {minimum = -128.0, maximum = 127.0} : tensor<4xi8>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage integer {
+          input %x : tensor<4xi8>
+          %m = constant() {value = dense<1073741824>} : tensor<i32>
+          %s = constant() {value = dense<31>} : tensor<i8>
+          %half = rescale(%x, %m, %s) {to = i8, minimum = -128, maximum = 127} : tensor<4xi8>
+          %low = clamp(%half) {minimum = -10.0, maximum = 10.0} : tensor<4xi8>
+          output %low as "y"
+        }
     """
 
     name: ClassVar[str] = "fuse-tables"

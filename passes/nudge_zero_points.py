@@ -39,6 +39,23 @@ class NudgeZeroPoints(Pass):
     Operations kept in float (note `keep-float`) stay real between `dequantize` and `quantize`. Weights, biases and the
     constants of arithmetic stay real until `quantize-weights` and `insert-rescale`.
 
+    Before:
+        module @m stage float {
+          input %x : tensor<4x!quant.calibrated<f32<-1.0:1.55>>>
+          %y = abs(%x) : tensor<4x!quant.calibrated<f32<0.0:1.55>>>
+          %z = exp(%y) : tensor<4xf32> note {"keep-float" = "asked for by ops=exp"}
+          output %z as "z"
+        }
+
+    After:
+        module @m stage quantized {
+          input %x : tensor<4x!quant.uniform<i8:f32, 0.01:-28>>
+          %y = abs(%x) : tensor<4x!quant.uniform<i8:f32, 0.0060784314:-128>>
+          %y_dequantized = dequantize(%y) : tensor<4xf32>
+          %z = exp(%y_dequantized) : tensor<4xf32> note {"keep-float" = "asked for by ops=exp"}
+          output %z as "z"
+        }
+
     Options (None takes what the target's hardware specification says):
         storage: bits of an activation's code, 8 or 16.
         symmetric: zero points are 0.

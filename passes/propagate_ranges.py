@@ -24,6 +24,26 @@ class PropagateRanges(Pass):
     operands; values that share scale and zero point (concat, pools, pad, reshape, …) get one range, that of all values
     that flow into the group; sigmoid, softmax and tanh get the fixed range of their function, unless they share
     with others.
+
+    Before:
+        module @m stage float {
+          input %x : tensor<2x!quant.calibrated<f32<-1.0:3.0>>>
+          %s = sigmoid(%x) : tensor<2x!quant.calibrated<f32<0.3:0.9>>>
+          %r = clamp(%x) {minimum = 0.0, maximum = 6.0} : tensor<2xf32>
+          %y = concat(%x, %r) {axis = 0} : tensor<4xf32>
+          output %s as "s"
+          output %y as "y"
+        }
+
+    After:
+        module @m stage float {
+          input %x : tensor<2x!quant.calibrated<f32<-1.0:3.0>>>
+          %s = sigmoid(%x) : tensor<2x!quant.calibrated<f32<0.0:0.99609375>>>
+          %r = clamp(%x) {minimum = 0.0, maximum = 6.0} : tensor<2x!quant.calibrated<f32<-1.0:3.0>>>
+          %y = concat(%x, %r) {axis = 0} : tensor<4x!quant.calibrated<f32<-1.0:3.0>>>
+          output %s as "s"
+          output %y as "y"
+        }
     """
 
     name: ClassVar[str] = "propagate-ranges"

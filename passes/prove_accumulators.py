@@ -25,6 +25,23 @@ class ProveAccumulators(Pass):
 
     Sums are bounded with their terms added in any order, channel by channel. Notes the bounds on each operation that
     accumulates (`accumulator`: "-12345..67890"), and `narrow-accumulator`: "i16" where 16 bits are enough.
+
+    Before:
+        module @m stage integer {
+          input %x : tensor<1x2xi8>
+          %w = constant() {value = dense<[[127, -50], [-50, 127]]>} : tensor<2x2xi8>
+          %y = matmul(%x, %w) {input_zero_point = -3} : tensor<1x2xi32>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage integer {
+          input %x : tensor<1x2xi8>
+          %w = constant() {value = dense<[[127, -50], [-50, 127]]>} : tensor<2x2xi8>
+          %y = matmul(%x, %w) {input_zero_point = -3} : tensor<1x2xi32>
+            note {"accumulator" = "-22375..22760", "narrow-accumulator" = "i16"}
+          output %y as "y"
+        }
     """
 
     name: ClassVar[str] = "prove-accumulators"

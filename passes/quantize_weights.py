@@ -42,6 +42,23 @@ class QuantizeWeights(Pass):
     first of a convolution's weights and the last of a matrix. A channel whose bias would not fit half an accumulator in
     units of s_x·s_w gets a larger scale, and a remark.
 
+    Before:
+        module @m stage quantized {
+          input %x : tensor<1x2x!quant.uniform<i8:f32, 0.01:-3>>
+          %w = constant() {value = dense<[[0.127, -1.0], [-0.05, 2.54]]>} : tensor<2x2xf32>
+          %y = matmul(%x, %w) : tensor<1x2x!quant.uniform<i8:f32, 0.02>>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage quantized {
+          input %x : tensor<1x2x!quant.uniform<i8:f32, 0.01:-3>>
+          %w_codes = constant() {value = dense<[[127, -50], [-50, 127]]>}
+            : tensor<2x2x!quant.uniform<i8<-127:127>:f32:1, {0.001, 0.02}>>
+          %y = matmul(%x, %w_codes) : tensor<1x2x!quant.uniform<i8:f32, 0.02>>
+          output %y as "y"
+        }
+
     Options (None takes what the target's hardware specification says):
         per_channel: one scale an output channel, else one a tensor.
         narrow_range: the lowest code is not used.

@@ -45,7 +45,7 @@ class ActivationScheme:
 class CalibrationScheme:
     """How ranges are observed: the options of the pass `calibrate`."""
 
-    observer: str = "min-max"
+    observer: str = "mse"
     percentile: float = 99.999
     momentum: float = 0.0
 
@@ -106,6 +106,7 @@ class Recipe:
 #: Recipes by name.
 RECIPES: dict[str, Recipe] = {
     "int8": Recipe(),
+    "int8-min-max": Recipe("int8-min-max", calibration=CalibrationScheme("min-max")),
     "int8-percentile": Recipe("int8-percentile", calibration=CalibrationScheme("percentile")),
     "int8-per-tensor": Recipe("int8-per-tensor", weights=WeightScheme(per_channel=False)),
     "int8-symmetric": Recipe("int8-symmetric", activations=ActivationScheme(symmetric=True)),

@@ -90,6 +90,7 @@ def network() -> Module:
 
 
 def run(samples: list[dict[str, Array]], **options: object) -> Module:
+    options = {"observer": "min-max", **options}
     return Calibrate(**options).run(network(), calibrated(samples))  # type: ignore[arg-type]
 
 
@@ -145,6 +146,46 @@ def test_no_data_is_an_error_with_the_flag_to_give() -> None:
 def test_bad_options_are_errors(options: dict[str, object]) -> None:
     with pytest.raises(PassError):
         run([sample(0, 1, 2)], **options)
+
+
+def test_the_mse_observer_finds_the_range_of_least_error() -> None:
+    data = np.random.default_rng(0).laplace(size=200_000).astype(np.float32)
+    data[:4] = [60, 61, -80, 62]
+    low, high = seen(MeanSquaredError(255), [data]).range()
+
+    def error(a: float, b: float) -> float:
+        step = (b - a) / 255
+        return float(np.square(data - np.clip(np.rint(data / step) * step, a, b)).mean())
+
+    grid = np.linspace(0.05, 1, 20)
+    assert error(low, high) < 0.5 * error(-80, 62)
+    assert error(low, high) < 1.02 * min(error(-80 * a, 62 * b) for a in grid for b in grid)
+
+
+def test_a_sample_of_large_values_does_not_drown_the_others() -> None:
+    rng = np.random.default_rng(0)
+    usual = [rng.normal(size=1000).astype(np.float32) for _ in range(20)]
+    low, high = seen(MeanSquaredError(), [*usual, usual[0] * 100]).range()
+    assert -80 < low < -3
+    assert 3 < high < 80
+
+
+def test_what_is_compared_keeps_its_extremes() -> None:
+    b = Builder("net")
+    x = b.input("x", f32(1, 400))
+    hidden = b.emit(ops.Abs, x, name="hidden")
+    logits = b.emit(ops.Neg, hidden, name="logits")
+    flat = b.emit(ops.Reshape, logits, shape=(400,), name="flat")
+    b.output("y", b.emit(ops.Softmax, flat, name="y"))
+    data = np.random.default_rng(0).normal(size=(1, 400)).astype(np.float32)
+    data[0, 7] = 50.0
+    module = Calibrate(observer="percentile", percentile=99.0).run(b.build(), calibrated([{"x": data}]))
+    elements = {v.name: v.type.element for v in module.values.values()}
+    assert elements["logits"] == elements["flat"] == CalibratedType(-50.0, -float(np.abs(data).min()))
+    assert elements["x"] == CalibratedType(float(data.min()), 50.0)
+    hidden_range = elements["hidden"]
+    assert isinstance(hidden_range, CalibratedType)
+    assert hidden_range.maximum < 40
 
 
 @given(arrays)

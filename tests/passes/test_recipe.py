@@ -45,7 +45,7 @@ def test_a_file_becomes_the_options_of_the_pipeline(tmp_path: Path) -> None:
     text = str(pipeline)
     assert Calibrate(observer="percentile", percentile=99.9) in pipeline
     assert QuantizeWeights(per_channel=False) in pipeline
-    assert KeepFloat(ops=("softmax", "exp"), pattern="head/.*") in pipeline
+    assert KeepFloat(ops=("softmax", "exp"), pattern=("head/.*",)) in pipeline
     assert "nudge-zero-points{symmetric=true,power_of_two=true}" in text
 
 
