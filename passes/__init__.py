@@ -19,7 +19,7 @@ from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
 from .nudge_zero_points import NudgeZeroPoints
 from .operands import KEEP_FLOAT
 from .pipeline import DEFAULT_PASSES, Part, default_pipeline
-from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text
+from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text, type_text
 from .propagate_ranges import PropagateRanges
 from .prove_accumulators import ProveAccumulators
 from .quantize_weights import QuantizeWeights
@@ -77,4 +77,5 @@ __all__ = [  # by topic
     "parse_pipeline",
     "pipeline_text",
     "reproducer_text",
+    "type_text",
 ]
