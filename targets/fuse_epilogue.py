@@ -37,6 +37,28 @@ class FuseEpilogue(Pass):
 
     The operations of a kernel come to stand together, the anchor first.
 
+    Before:
+        module @m stage integer {
+          input %x : tensor<1x4xi8>
+          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>} : tensor<4x2xi8>
+          %a = matmul(%x, %w) : tensor<1x2xi32>
+          %m = constant() {value = dense<1073741824>} : tensor<i32>
+          %s = constant() {value = dense<34>} : tensor<i8>
+          %y = rescale(%a, %m, %s) {to = i8, minimum = -128, maximum = 127} : tensor<1x2xi8>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage integer {
+          input %x : tensor<1x4xi8>
+          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>} : tensor<4x2xi8>
+          %m = constant() {value = dense<1073741824>} : tensor<i32>
+          %s = constant() {value = dense<34>} : tensor<i8>
+          %a = matmul(%x, %w) : tensor<1x2xi32> fusion("a")
+          %y = rescale(%a, %m, %s) {to = i8, minimum = -128, maximum = 127} : tensor<1x2xi8> fusion("a")
+          output %y as "y"
+        }
+
     Attributes:
         max_inputs: most tensors that one kernel reads.
     """

@@ -23,6 +23,22 @@ class LegalizeForTarget(Pass):
     Integer operations must keep to the target's hardware specification: storage types, symmetric zero points, narrow
     range of weights, accumulator width, rounding and size of multipliers. No tensor may have a type that the target's
     code can't store. A TargetError lists all operations that can't be run, each with its reason.
+
+    Before:
+        module @m stage integer {
+          input %x : tensor<1x4xi8>
+          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>} : tensor<4x2xi8>
+          %y = matmul(%x, %w) : tensor<1x2xi32>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage integer {
+          input %x : tensor<1x4xi8>
+          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>} : tensor<4x2xi8>
+          %y = matmul(%x, %w) : tensor<1x2xi32>
+          output %y as "y"
+        }
     """
 
     name: ClassVar[str] = "legalize-for-target"

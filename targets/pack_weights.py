@@ -17,6 +17,22 @@ class PackWeights(Pass):
     Weights of convolutions and matrix products that a dot-product instruction computes are stored as its operands:
     `vpdpbusd.16x4` means registers of 16 lanes with four weights each. Without such an instruction, and for weights
     that other operations read too, the order stays row-major. The bytes themselves are ordered where code is generated.
+
+    Before:
+        module @m stage integer {
+          input %x : tensor<1x4xi8>
+          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>} : tensor<4x2xi8>
+          %y = matmul(%x, %w) : tensor<1x2xi32>
+          output %y as "y"
+        }
+
+    After:
+        module @m stage integer {
+          input %x : tensor<1x4xi8>
+          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>, packing = "vpdpbusd.16x4"} : tensor<4x2xi8>
+          %y = matmul(%x, %w) : tensor<1x2xi32>
+          output %y as "y"
+        }
     """
 
     name: ClassVar[str] = "pack-weights"

@@ -31,6 +31,27 @@ class PlanMemory(Pass):
     Tensors that live together do not overlap. A kernel that works element by element writes over an operand that dies
     with it. Inputs and outputs belong to the caller.
 
+    Before:
+        module @m stage integer {
+          input %x : tensor<8xi8>
+          %a = clamp(%x) {minimum = -100.0, maximum = 100.0} : tensor<8xi8> fusion("a")
+          %b = clamp(%a) {minimum = 0.0, maximum = 127.0} : tensor<8xi8> fusion("b")
+          %y = concat(%a, %b) {axis = 0} : tensor<16xi8> fusion("y")
+          output %y as "y"
+        }
+
+    After:
+        module @m stage integer {
+          attribute "arena.bytes" = "72"
+          attribute "arena.lower-bound" = "16"
+          attribute "arena.alignment" = "64"
+          input %x : tensor<8xi8>
+          %a = clamp(%x) {minimum = -100.0, maximum = 100.0} : tensor<8xi8> fusion("a") at [0]
+          %b = clamp(%a) {minimum = 0.0, maximum = 127.0} : tensor<8xi8> fusion("b") at [64]
+          %y = concat(%a, %b) {axis = 0} : tensor<16xi8> fusion("y") at [-1]
+          output %y as "y"
+        }
+
     Attributes:
         alignment: of offsets and of the arena, a power of two; 0 for the target's.
     """
