@@ -9,7 +9,7 @@ also says what it means in NumPy; a test holds the two together.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -35,6 +35,8 @@ class DotInstruction(ABC):
     """Vector registers of the machine."""
     temporaries: int
     """Registers that one step needs besides accumulators and weights."""
+    weight_registers: int = field(default=1, kw_only=True)
+    """Registers that the weights of one step and vector take."""
 
     @property
     def accumulator_type(self) -> str:
@@ -65,6 +67,11 @@ class DotInstruction(ABC):
     def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
         """`accumulator + value · weight` in int32 lanes whose factors came from bytes; any number of lanes."""
         return accumulator + value * weight
+
+    def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
+        """Int32 vectors saturated to `output_type` and joined; None: nothing is better than converting each."""
+        del body, vectors, output_type
+        return None
 
     def meaning(self, accumulator: Array, activation: Array, weights: Array) -> npt.NDArray[np.int32]:
         """The step in NumPy: `[lanes]` int32, `[4]` int8 or uint8, `[lanes, 4]` int8, in natural order.

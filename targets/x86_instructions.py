@@ -29,6 +29,23 @@ def _pairs(value: Expr, weight: Expr) -> tuple[Expr, Expr]:
     return tir.reinterpret(value, kind), tir.reinterpret(weight & tir.splat(0xFFFF, lanes), kind)
 
 
+def _narrow(body: Body, vectors: list[Expr], output_type: str, lanes: int) -> Expr | None:
+    """Two to four vectors through `vpackssdw` and `vpack[s|u]swb`, which work in 128-bit parts, and one `vpermd`."""
+    if not 2 <= len(vectors) <= 4 or any(int(vector.ty.dtype.lanes) != lanes for vector in vectors):
+        return None
+    name, suffix = ("llvm.x86.avx512", ".512") if lanes == 16 else ("llvm.x86.avx2", "")
+    four = [*vectors, *vectors][:4]
+    words = [
+        body.let("words", tir.llvm(f"int16x{lanes * 2}", f"{name}.packssdw{suffix}", four[i], four[i + 1]))
+        for i in (0, 2)
+    ]
+    pack = "packsswb" if output_type == "int8" else "packuswb"
+    joined = body.let("joined", tir.llvm(f"{output_type}x{lanes * 4}", f"{name}.{pack}{suffix}", *words))
+    quads = body.let("quads", tir.reinterpret(joined, f"int32x{lanes}"))
+    order = [part * 4 + vector for vector in range(len(vectors)) for part in range(lanes // 4)]
+    return tir.reinterpret(tir.extract(quads, order), f"{output_type}x{lanes * len(vectors)}")
+
+
 @dataclass(frozen=True)
 class VectorNeuralNetwork(DotInstruction):
     """`vpdpbusd`: four unsigned × signed byte products added to an int32 lane."""
@@ -73,6 +90,10 @@ class VectorNeuralNetwork(DotInstruction):
         name = f"llvm.x86.avx512.vpdpwssd.{lanes * 32}"
         return tir.llvm(f"int32x{lanes}", name, accumulator, *_pairs(value, weight))
 
+    def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
+        """With saturating packs."""
+        return _narrow(body, vectors, output_type, self.lanes)
+
 
 @dataclass(frozen=True)
 class WideningPairs(DotInstruction):
@@ -114,6 +135,10 @@ class WideningPairs(DotInstruction):
         name = self.intrinsic if lanes == self.lanes else "llvm.x86.sse2.pmadd.wd"
         return accumulator + tir.llvm(f"int32x{lanes}", name, *_pairs(value, weight))
 
+    def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
+        """With saturating packs."""
+        return _narrow(body, vectors, output_type, self.lanes)
+
 
 def _vector_level(name: str, dot: DotInstruction) -> VectorLevel:
     level = X86_FEATURE_LEVELS[name]
@@ -121,7 +146,15 @@ def _vector_level(name: str, dot: DotInstruction) -> VectorLevel:
 
 
 AVX2 = _vector_level(
-    "avx2", WideningPairs("vpmaddwd", 8, registers=16, temporaries=3, intrinsic="llvm.x86.avx2.pmadd.wd")
+    "avx2",
+    WideningPairs(
+        name="vpmaddwd",
+        lanes=8,
+        registers=16,
+        temporaries=3,
+        weight_registers=2,
+        intrinsic="llvm.x86.avx2.pmadd.wd",
+    ),
 )
 AVX_VNNI = _vector_level(
     "avx-vnni",

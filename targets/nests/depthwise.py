@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from qcc.targets import tir
-from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.panel import Tile, row_tiles
 from qcc.targets.nests.products import InputType, Product, RowSource
 from qcc.targets.nests.register_tile import Rows
@@ -58,7 +57,6 @@ class ChannelProduct(Product):
     `c / multiplier`.
     """
 
-    dot: DotInstruction
     window: Window
     multiplier: int = 1
 

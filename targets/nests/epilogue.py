@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcc.targets import tir
+from qcc.targets.instructions import DotInstruction
 from qcc.targets.tir import Body, Buffer, Expr
 
 OutputType: TypeAlias = Literal["int8", "uint8", "int32"]
@@ -122,20 +123,41 @@ class EpilogueEmitter:
         names = [name for name, _ in self.epilogue.constants() if name not in ("bias", "table")]
         return {name: body.let(name, tir.load(self.buffers[name], offset, self.lanes)) for name in names}
 
-    def result(self, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
-        """The vector to store, in the output type (before the table)."""
+    def rescaled(self, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
+        """The rescaled int32 value with the zero point added, for `result` or `packed` to clamp."""
         rescale = self.epilogue.rescale
         if rescale is None:
             return accumulator
-        value = _FORMS[rescale.form](body, accumulator, constants, rescale)
-        return tir.cast(value, f"{self.epilogue.output_type}x{self.lanes}")
+        return body.let("rescaled", _FORMS[rescale.form](body, accumulator, constants, rescale))
+
+    def result(self, value: Expr) -> Expr:
+        """The vector to store, in the output type (before the table)."""
+        rescale = self.epilogue.rescale
+        if rescale is None:
+            return value
+        return tir.cast(_clamp(value, rescale, "int32"), f"{self.epilogue.output_type}x{self.lanes}")
+
+    def packed(self, body: Body, values: list[Expr], dot: DotInstruction) -> Expr | None:
+        """The results of several vectors as one, where the machine narrows them together with saturation."""
+        rescale = self.epilogue.rescale
+        if rescale is None:
+            return None
+        narrow = dot.narrow(body, values, self.epilogue.output_type)
+        info = np.iinfo(self.epilogue.output_type)
+        if narrow is None or (rescale.low, rescale.high) == (info.min, info.max):
+            return narrow
+        return _clamp(body.let("narrow", narrow), rescale, self.epilogue.output_type)
 
 
-def _clamp(value: Expr, rescale: Rescale, lanes: int, dtype: str) -> Expr:
-    """Add the zero point, then clamp."""
-    shifted = value + tir.splat(rescale.zero_point, lanes, dtype) if rescale.zero_point else value
-    below = tir.minimum(shifted, tir.splat(rescale.high, lanes, dtype))
-    return tir.maximum(below, tir.splat(rescale.low, lanes, dtype))
+def _offset(value: Expr, rescale: Rescale, dtype: str) -> Expr:
+    """Add the zero point."""
+    return value + tir.splat(rescale.zero_point, _lanes(value), dtype) if rescale.zero_point else value
+
+
+def _clamp(value: Expr, rescale: Rescale, dtype: str) -> Expr:
+    """Clamp to the range of the rescale."""
+    below = tir.minimum(value, tir.splat(rescale.high, _lanes(value), dtype))
+    return tir.maximum(below, tir.splat(rescale.low, _lanes(value), dtype))
 
 
 def _lanes(vector: Expr) -> int:
@@ -143,11 +165,17 @@ def _lanes(vector: Expr) -> int:
 
 
 def _halves(body: Body, name: str, vector: Expr) -> tuple[Expr, Expr]:
-    """The even and the odd int32 lanes, each sign-extended in place to int64: what `vpmuldq` reads."""
-    wide = f"int64x{_lanes(vector) // 2}"
-    pairs = body.let(name, tir.reinterpret(vector, wide))
-    by = tir.splat(32, _lanes(vector) // 2, "int64")
-    return (pairs << by) >> by, pairs >> by
+    """The even and the odd int32 lanes, each sign-extended in place to int64: what `vpmuldq` reads.
+
+    The odd lanes are moved by a shuffle. An arithmetic shift of 64-bit lanes would not do: AVX2 has none, and LLVM no
+    longer sees the 32-bit factors behind its replacement.
+    """
+    lanes = _lanes(vector)
+    known = body.let(name, vector)
+    by = tir.splat(32, lanes // 2, "int64")
+    odd = tir.extract(known, [lane | 1 for lane in range(lanes)])
+    even_pairs, odd_pairs = (tir.reinterpret(value, f"int64x{lanes // 2}") for value in (known, odd))
+    return (even_pairs << by) >> by, (odd_pairs << by) >> by
 
 
 def _interleave(even: Expr, odd: Expr) -> Expr:
@@ -168,7 +196,7 @@ def _high(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Re
     upper = body.let("upper", _interleave((even * even_factor) >> by, odd * odd_factor))
     shift = constants["shift"]
     half = tir.splat(1, lanes) << (shift - tir.splat(1, lanes))
-    return _clamp((upper + half) >> shift, rescale, lanes, "int32")
+    return _offset((upper + half) >> shift, rescale, "int32")
 
 
 def _wide(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Rescale) -> Expr:
@@ -181,7 +209,7 @@ def _wide(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Re
     clamped = []
     for value, factor, shift in zip(values, factors, shifts, strict=True):
         rounded = (value * factor + (one << (shift - one))) >> shift
-        clamped.append(body.let("clamped", _clamp(rounded, rescale, lanes, "int64")))
+        clamped.append(body.let("clamped", _clamp(_offset(rounded, rescale, "int64"), rescale, "int64")))
     return _interleave(clamped[0], clamped[1] << tir.splat(32, lanes, "int64"))
 
 

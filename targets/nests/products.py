@@ -25,6 +25,7 @@ class Product(ABC):
 
     panel: Panel
     input_type: InputType
+    dot: DotInstruction
 
     @property
     def activation_offset(self) -> int:
@@ -54,8 +55,6 @@ class Product(ABC):
 @dataclass(frozen=True)
 class DotProduct(Product):
     """Every output column sees the same activations: broadcasts and dot instructions."""
-
-    dot: DotInstruction
 
     @property
     def activation_offset(self) -> int:

@@ -128,24 +128,54 @@ class _TileEmitter:
         return columns
 
     def _store(self, accumulators: Buffer, offsets: list[Expr], columns: list[Expr], first: Expr, height: int) -> None:
-        """Epilogue and stores of one tile."""
-        panel, body = self.nest.panel, self.body
-        emitter = EpilogueEmitter(self.nest.epilogue, panel.lanes, self.constants)
-        valid = min(panel.columns, panel.lanes)
-        staged = self._stage(height)
-        for vector, (offset, start) in enumerate(zip(offsets, columns, strict=True)):
-            constants = emitter.column_constants(body, offset)
+        """Epilogue and stores of one tile, up to four vectors of columns at a time."""
+        emitter = EpilogueEmitter(self.nest.epilogue, self.nest.panel.lanes, self.constants)
+        vectors = range(self.nest.panel.tile.vectors)
+        size = 1 if self.nest.epilogue.table else 4
+        for chunk in (vectors[start : start + size] for start in vectors[::size]):
+            constants = [emitter.column_constants(self.body, offsets[vector]) for vector in chunk]
+            starts = [columns[vector] for vector in chunk]
+            staged = self._stage(height)
             for row in range(height):
-                value = emitter.result(body, tir.load(accumulators, row * panel.tile.vectors + vector), constants)
-                if valid < panel.lanes:
-                    value = tir.extract(body.let("value", value), range(valid))
-                if staged is None:
-                    target = (first + tir.constant(row)) * tir.constant(panel.columns * panel.groups) + start
-                    body.store(self.output, target, value, valid)
+                places = (row * len(vectors) + vector for vector in chunk)
+                values = [
+                    emitter.rescaled(self.body, tir.load(accumulators, place), known)
+                    for place, known in zip(places, constants, strict=True)
+                ]
+                if staged is not None:
+                    self._store_one(staged, tir.constant(row * self.nest.panel.lanes), emitter.result(values[0]))
                 else:
-                    body.store(staged, row * panel.lanes, value, valid)
+                    self._store_row(emitter, values, starts, first + tir.constant(row))
             if staged is not None:
-                self._look_up(staged, first, start, (height, valid))
+                self._look_up(staged, first, starts[0], (height, self._valid))
+
+    @property
+    def _valid(self) -> int:
+        """Lanes of a vector that are stored."""
+        return min(self.nest.panel.columns, self.nest.panel.lanes)
+
+    def _store_row(self, emitter: EpilogueEmitter, values: list[Expr], starts: list[Expr], row: Expr) -> None:
+        """Store the vectors of one row, together where they are narrowed together."""
+        panel = self.nest.panel
+        line = row * tir.constant(panel.columns * panel.groups)
+        whole = self._valid == panel.lanes
+        packed = emitter.packed(self.body, values, self.nest.product.dot) if whole else None
+        if packed is None:
+            for value, start in zip(values, starts, strict=True):
+                self._store_one(self.output, line + start, emitter.result(value))
+        elif not panel.overlaps:
+            self.body.store(self.output, line + starts[0], packed, panel.lanes * len(values))
+        else:
+            packed = self.body.let("packed", packed)
+            for number, start in enumerate(starts):
+                lanes = range(number * panel.lanes, (number + 1) * panel.lanes)
+                self.body.store(self.output, line + start, tir.extract(packed, lanes), panel.lanes)
+
+    def _store_one(self, target: Buffer, offset: Expr, value: Expr) -> None:
+        """Store one vector, as far as it is valid."""
+        if self._valid < self.nest.panel.lanes:
+            value = tir.extract(self.body.let("value", value), range(self._valid))
+        self.body.store(target, offset, value, self._valid)
 
     def _stage(self, height: int) -> Buffer | None:
         """Room for the bytes of one column of vectors on their way through the table."""

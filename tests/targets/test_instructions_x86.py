@@ -74,6 +74,7 @@ def _functions(level: VectorLevel) -> list[tir.PrimFunc]:
     specs: list[Convolution] = [
         matmul("dense", 49, 160, 66, "int8", epilogue),
         Convolution("taps", (1, 7, 7, 32), 64, "int8", epilogue, (3, 3), padding=(1, 1, 1, 1)),
+        Convolution("depthwise", (1, 7, 7, 40), 40, "int8", epilogue, (3, 3), padding=(1, 1, 1, 1), groups=40),
         Convolution("few", (1, 9, 9, 3), 32, "int8", epilogue, (3, 3), strides=(2, 2)),
     ]
     return [convolution(spec, level.dot) for spec in specs]
@@ -93,6 +94,7 @@ def test_the_code_uses_the_exact_instruction_and_no_saturating_one(level: Vector
     assembly = build_assembly(_functions(level), level.target())
     assert level.dot.name in assembly
     assert "vpmaddubsw" not in assembly
+    assert not re.search(r"\bvpmul(ld|udq|lq)\b", assembly), "a multiply that LLVM has expanded"
     assert "vpdpbusds" not in assembly
     assert ("%zmm" in assembly) == (level.name == "avx512-vnni")
 
