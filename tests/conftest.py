@@ -38,6 +38,11 @@ def shared_folder(kind: str) -> Path:
     return folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this suite."""
+    parser.addoption("--bless", action="store_true", help="rewrite what golden files expect to what is found")
+
+
 @pytest.fixture(scope="session")
 def shared_models() -> Path:
     """Return the folder of the real models."""
