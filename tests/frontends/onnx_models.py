@@ -23,12 +23,12 @@ def model_of(
     opset: int = 17,
     element: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
-    """Return a model; the shapes of its outputs stay open."""
+    """Return a model; the types of its outputs stay open."""
     graph = helper.make_graph(
         list(nodes),
         "test",
         [helper.make_tensor_value_info(name, element, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [helper.make_empty_tensor_value_info(name) for name in outputs],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)

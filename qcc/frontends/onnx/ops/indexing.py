@@ -13,7 +13,7 @@ from ..problem import Unsupported
 
 
 def slice_(node: Node) -> Tensor:
-    """Slice: bounds beyond the tensor are cut, as in NumPy; steps may be negative."""
+    """Slice: bounds beyond the tensor are cut; steps may be negative."""
     x = node.input(0)
     starts, ends = node.constant_ints(1, "starts") or (), node.constant_ints(2, "ends") or ()
     given, steps = node.constant_ints(3, "axes"), node.constant_ints(4, "steps") or (1,) * len(starts)
@@ -22,13 +22,23 @@ def slice_(node: Node) -> Tensor:
         raise Unsupported("starts, ends, axes and steps must be of one length, steps not 0")
     boxes = [range(d) for d in x.shape]
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        # an end of −(d + 1) or less, with a negative step, is before the first element
-        boxes[axis] = range(x.shape[axis])[slice(start, end, step)]
+        boxes[axis] = _indices(x.shape[axis], start, end, step)
     starting = tuple(box.start if len(box) else 0 for box in boxes)
     sizes, strides = tuple(len(box) for box in boxes), tuple(box.step for box in boxes)
     if starting == (0,) * x.rank and sizes == x.shape and all(s > 0 for s in strides):
         return x
     return node.emit(Slice, x, starts=starting, sizes=sizes, strides=strides)
+
+
+def _indices(size: int, start: int, end: int, step: int) -> range:
+    """Return the indices that a slice takes of an axis.
+
+    Unlike NumPy, ONNX cuts a start to an element of the axis (0 … size − 1 for negative steps, 0 … size for others).
+    """
+    start, end = (bound + size if bound < 0 else bound for bound in (start, end))
+    if step > 0:
+        return range(min(max(start, 0), size), min(max(end, 0), size), step)
+    return range(min(max(start, 0), size - 1), min(max(end, -1), size - 1), step)
 
 
 def split(node: Node) -> tuple[Tensor, ...]:
