@@ -23,6 +23,7 @@ from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text, t
 from .propagate_ranges import PropagateRanges
 from .prove_accumulators import ProveAccumulators
 from .quantize_weights import QuantizeWeights
+from .realization import Realizer, realizes
 from .recipe import RECIPES, ActivationScheme, CalibrationScheme, KeepFloatScheme, Recipe, WeightScheme, load_recipe
 from .registry import ENTRY_POINTS, load_file, pass_named, register_pass, registered_passes
 
@@ -55,6 +56,9 @@ __all__ = [  # by topic
     "pass_named",
     "register_pass",
     "registered_passes",
+    # integer forms of operations
+    "Realizer",
+    "realizes",
     # recipes
     "RECIPES",
     "ActivationScheme",

@@ -9,25 +9,7 @@ import numpy as np
 from qcc.ir import Array, Module, Op, Value, ops
 
 from .operands import KEEP_FLOAT
-
-#: Operations whose integer form needs nothing of their operands.
-_ALWAYS = (
-    ops.Unary,
-    ops.Minimum,
-    ops.Maximum,
-    ops.Clamp,
-    ops.Softmax,
-    ops.AvgPool2d,
-    ops.MaxPool2d,
-    ops.ReduceMean,
-    ops.ReduceSum,
-    ops.ReduceMax,
-    ops.ReduceMin,
-    ops.Resize,
-    ops.ArgMax,
-    ops.Pad,
-    ops.Movement,
-)
+from .realization import realization_of
 
 
 def is_real(value: Value) -> bool:
@@ -59,9 +41,7 @@ def no_integer_form(op: Op, module: Module) -> str:
         return "" if module.constant(op.slope) is not None else "its slope is not a constant"
     if isinstance(op, ops.BatchNorm):
         return "a batch norm that could not be folded has no integer form"
-    if isinstance(op, _ALWAYS):
-        return ""
-    return "no integer form of this operation is known"
+    return "" if realization_of(op) is not None else "no integer form of this operation is known"
 
 
 def _binary_reason(op: ops.Binary, module: Module) -> str:
