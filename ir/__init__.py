@@ -5,6 +5,7 @@ if __name__ != "qcc.ir":
 
 from . import ops
 from .builder import Builder
+from .documentation import operation_reference, operations_reference
 from .errors import (
     ArtifactError,
     CalibrationError,
@@ -147,6 +148,9 @@ __all__ = [  # by topic
     "rounding_divide_by_pot",
     "saturating_rounding_doubling_high_mul",
     "stored",
+    # documentation
+    "operation_reference",
+    "operations_reference",
     # rewriting
     "Mismatch",
     "Pattern",

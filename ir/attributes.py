@@ -7,6 +7,7 @@ equality, hashing and printing mean the same for every origin. A NaN is no attri
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -44,11 +45,18 @@ def normalize_fields(instance: Any, title: str, help: str = "see docs/ir.md") ->
         value = getattr(instance, name)
         plain = _normalized(value, hint)
         if plain is _MISFIT:
-            should = getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint)
-            should = should.replace("qcc.ir.types.", "").replace("qcc.ir.value.", "")
+            should = type_text(type(instance), name)
             raise IrError(f"{title}: {name} is {_short(value)}, should be {should}", help=help)
         if plain is not value:
             object.__setattr__(instance, name, plain)
+
+
+def type_text(owner: type, name: str) -> str:
+    """Return the annotation of a field as text: `tuple[int, int]`, `ScalarType`, `float | None`."""
+    hint = field_types(owner)[name]
+    if isinstance(hint, type) and typing.get_origin(hint) is None:
+        return hint.__name__
+    return re.sub(r"\b[a-z_.]+\.(?=[A-Z])", "", str(hint))
 
 
 def check_names(title: str, known: Iterable[str], required: Iterable[str], given: Iterable[str]) -> None:

@@ -29,13 +29,17 @@ def check_codes(element: ElementType, data: Dense) -> None:
 @register
 @dataclass(frozen=True, kw_only=True)
 class Constant(Op):
-    """Data known at compile time: `y = value` (codes, where the result type is quantized)."""
+    """Data known at compile time: `y = value` (codes, where the result type is quantized).
+
+    Attributes:
+        value: the data, in the storage type of the result.
+        packing: how `pack-weights` orders the stored bytes; empty for row-major.
+    """
 
     name = "constant"
     stages = ANY_STAGE
     boundary = True
     value: Dense
-    #: How `pack-weights` orders the stored bytes; empty for row-major.
     packing: str = ""
 
     def infer(self) -> tuple[TensorType, ...]:

@@ -24,7 +24,11 @@ def broadcast(op: Op, *types: TensorType) -> Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Binary(Op):
-    """Base of binary arithmetic; `clamp` holds the bounds of a fused activation (real stages)."""
+    """Base of binary arithmetic.
+
+    Attributes:
+        clamp: bounds of a fused activation (real stages).
+    """
 
     stages = ANY_STAGE
     elementwise = True

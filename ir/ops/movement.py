@@ -30,7 +30,7 @@ class Movement(Op):
 @register
 @dataclass(frozen=True, kw_only=True)
 class Reshape(Movement):
-    """The same elements, row-major, in another shape."""
+    """The same elements, row-major, in another `shape`."""
 
     name = "reshape"
     x = Operand(0)
@@ -130,7 +130,13 @@ class Split(Movement):
 @register
 @dataclass(frozen=True, kw_only=True)
 class Slice(Movement):
-    """A strided box: element i along an axis is x[start + i·stride], `sizes` elements; strides may be negative."""
+    """A strided box: element i along an axis is `x[start + i·stride]`.
+
+    Attributes:
+        starts: index of the first element, by axis.
+        sizes: number of elements, by axis.
+        strides: step, by axis, which may be negative but not 0.
+    """
 
     name = "slice"
     x = Operand(0)

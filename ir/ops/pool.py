@@ -75,7 +75,12 @@ class MaxPool2d(Pool):
 @register
 @dataclass(frozen=True, kw_only=True)
 class AvgPool2d(Pool):
-    """Mean of each window: `y = Σ x / n`, n the taps inside the image, or all taps with `count_include_pad`."""
+    """Mean of each window: `y = Σ x / n`, n the taps inside the image, or all taps with `count_include_pad`.
+
+    Attributes:
+        count_include_pad: padding counts as elements of value 0.
+        clamp: bounds of a fused activation (real stages).
+    """
 
     name = "avg_pool2d"
     stages = REAL_STAGES

@@ -21,7 +21,12 @@ def reduced_shape(op: Op, x: TensorType, axes: tuple[int, ...], keep_dims: bool)
 
 @dataclass(frozen=True, kw_only=True)
 class Reduction(Op):
-    """Base of reductions along `axes`; `keep_dims` keeps them with size 1."""
+    """Base of reductions.
+
+    Attributes:
+        axes: axes that are reduced, negative ones counted from the end.
+        keep_dims: keep the axes, with size 1.
+    """
 
     x = Operand(0)
     axes: tuple[int, ...]
@@ -101,7 +106,13 @@ class ReduceMin(Reduction):
 @register
 @dataclass(frozen=True, kw_only=True)
 class ArgMax(Op):
-    """Index of the largest element along `axis`, the first of equals (the last with `select_last`), as i64."""
+    """Index of the largest element along `axis`, the first of equals (the last with `select_last`), as i64.
+
+    Attributes:
+        axis: negative ones are counted from the end.
+        keep_dims: keep the axis, with size 1.
+        select_last: of equals, take the last.
+    """
 
     name = "argmax"
     stages = ANY_STAGE
