@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qcc.ir import Mismatch, Module, Op, Rewriter, Stage, Value, rewrite
-from qcc.ir.ops import Clamp, MaxPool2d, Reshape, Transpose
+from qcc.ir.ops import Clamp, Concat, MaxPool2d, Reshape, Transpose
 
 from .base import Pass, PassContext
 from .movement_rules import MergeClamps, intersect
@@ -56,6 +56,28 @@ class HoistClamp(FloatPattern):
         return value
 
 
+# clamp(concat(a, b, …)) = concat(clamp(a), clamp(b), …)
+class HoistClampAboveConcat(FloatPattern):
+    """A clamp moves in front of a concat where every operand comes from an operation that can take it."""
+
+    root = Clamp
+
+    def apply_real(self, op: Op, rewriter: Rewriter) -> Value | Mismatch | None:
+        """Clamp each operand."""
+        concat = inner_op(op, op.operands[0], rewriter)
+        if not isinstance(concat, Concat) or not isinstance(op, Clamp):
+            return None
+        for value in concat.inputs:
+            inner = inner_op(concat, value, rewriter)
+            if isinstance(inner, Mismatch):
+                return inner
+            if not leads_to_fusable(inner, rewriter):
+                return Mismatch(f"{inner.name} in front of {concat.name} takes no clamp")
+        clamped = tuple(rewriter.emit(Clamp, v, minimum=op.minimum, maximum=op.maximum) for v in concat.inputs)
+        (value,) = rewriter.emit_op(concat, operands=clamped, location=concat.location.by(rewriter.name))
+        return value
+
+
 def leads_to_fusable(op: Op, rewriter: Rewriter) -> bool:
     """True where, through movements and pools with one user each, an operation that takes a clamp feeds `op`."""
     while isinstance(op, Reshape | Transpose | MaxPool2d):
@@ -94,6 +116,6 @@ class FuseActivation(Pass):
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Fuse; remark on the clamps that stay alone."""
-        module, report = rewrite(module, [MergeClamps(), HoistClamp(), FuseClamp()], self.name)
+        module, report = rewrite(module, [MergeClamps(), HoistClamp(), HoistClampAboveConcat(), FuseClamp()], self.name)
         context.remark_mismatches(self.name, report)
         return module

@@ -69,6 +69,11 @@ def moves_only_unit_axes(shape: Shape, permutation: tuple[int, ...]) -> bool:
     return kept == sorted(kept)
 
 
+def same_codes(*values: Value) -> bool:
+    """True where nothing is quantized again between the values: all are float, or all have one element type."""
+    return all(v.type.is_float for v in values) or len({v.type.element for v in values}) == 1
+
+
 # op(x) = x where op moves, cuts, adds and limits nothing
 class DropIdentity(Pattern):
     """An operation that returns its operand goes."""
@@ -136,7 +141,7 @@ class MergeClamps(Pattern):
         inner = rewriter.definition(op.operands[0])
         if not isinstance(inner, Clamp) or not isinstance(op, Clamp):
             return None
-        if inner.result.type != op.result.type:
+        if not same_codes(inner.x, inner.result, op.result):
             return Mismatch("the two clamps have different types")
         low, high = intersect((inner.minimum, inner.maximum), (op.minimum, op.maximum))
         return rewriter.emit(Clamp, inner.x, minimum=low, maximum=high, types=(op.result.type,))
@@ -163,6 +168,8 @@ class MergePads(Pattern):
             return None
         if (inner.mode, op.mode) != ("constant", "constant") or inner.value != op.value:
             return Mismatch("the two pads add different values")
+        if not same_codes(inner.x, inner.result, op.result):
+            return Mismatch("the two pads have different types")
         low = tuple(map(sum, zip(inner.low, op.low, strict=True)))
         high = tuple(map(sum, zip(inner.high, op.high, strict=True)))
         return rewriter.emit(Pad, inner.x, low=low, high=high, value=op.value, types=(op.result.type,))
@@ -181,7 +188,7 @@ class PadIntoWindow(Pattern):
         pad = rewriter.definition(op.operands[0])
         if not isinstance(pad, Pad) or not isinstance(op, Conv2d | AvgPool2d | MaxPool2d):
             return None
-        if rewriter.module.stage not in REAL_STAGES or pad.x.type.element != pad.result.type.element:
+        if rewriter.module.stage not in REAL_STAGES or not same_codes(pad.x, pad.result):
             return Mismatch("the pad adds codes, or changes the type")
         reason = _cannot_absorb(op, pad, rewriter)
         if reason:
@@ -230,8 +237,7 @@ class DropBroadcast(Pattern):
         operands = []
         for value in op.operands:
             inner = rewriter.definition(value)
-            plain = isinstance(inner, Broadcast) and inner.operands[0].type.element == value.type.element
-            operands.append(inner.operands[0] if plain and inner is not None else value)
+            operands.append(inner.x if isinstance(inner, Broadcast) else value)
         if tuple(operands) == op.operands:
             return None
         if np.broadcast_shapes(*(v.type.shape for v in operands)) != op.result.type.shape:

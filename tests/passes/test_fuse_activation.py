@@ -7,7 +7,7 @@ import pytest
 
 from qcc.ir import rewrite
 from qcc.passes import FuseActivation, PassContext
-from qcc.passes.fuse_activation import FuseClamp, HoistClamp
+from qcc.passes.fuse_activation import FuseClamp, HoistClamp, HoistClampAboveConcat
 from tests.passes.equivalence import apply, assert_identical, op_names, qir
 
 T = "tensor<1x4x6x2xf32>"
@@ -69,6 +69,33 @@ def test_a_clamp_moves_in_front_of_what_takes_none(movement: str) -> None:
     assert op_names(after) == ["add", "clamp", movement]
     assert_identical(before, after)
     assert op_names(FuseActivation().run(before, PassContext())) == ["add", movement]
+
+
+CONCAT = [
+    f"%a = add(%x, %x) : {T}",
+    f"%b = mul(%x, %x) : {T}",
+    "%r = reshape(%b) {shape = [1, 4, 6, 2]} : tensor<1x4x6x2xf32>",
+    "%c = concat(%a, %r) {axis = 3} : tensor<1x4x6x4xf32>",
+    f"%y = clamp(%c) {RELU} : tensor<1x4x6x4xf32>",
+]
+
+
+def test_a_clamp_moves_in_front_of_a_concat() -> None:
+    before = qir(X, *CONCAT, 'output %y as "y"')
+    after, applied = apply(before, HoistClampAboveConcat())
+    assert applied == {"HoistClampAboveConcat": 1}
+    assert_identical(before, after)
+    fused = FuseActivation().run(before, PassContext())
+    assert op_names(fused) == ["add", "mul", "reshape", "concat"]
+    assert_identical(before, fused)
+
+
+def test_a_clamp_stays_behind_a_concat_of_what_takes_none() -> None:
+    lines = [line.replace("mul(%x, %x)", "exp(%x)") for line in CONCAT]
+    before = qir(X, *lines, 'output %y as "y"')
+    after, report = rewrite(before, [HoistClampAboveConcat()], "test")
+    assert after == before
+    assert report.mismatches["HoistClampAboveConcat", "y"] == "reshape in front of concat takes no clamp"
 
 
 REFUSED = {

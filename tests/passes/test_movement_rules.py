@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qcc.ir import Pattern, rewrite
+from qcc.ir import Pattern, evaluate, parse_module, rewrite
 from qcc.passes.movement_rules import (
     MOVEMENT_RULES,
     DropBroadcast,
@@ -243,6 +243,32 @@ def test_a_guard_says_why_not(rule: type[Pattern], lines: list[str], reason: lis
     after, report = rewrite(before, [rule()], "test")
     assert after == before
     assert reason[0] in report.mismatches[rule.__name__, "y"]
+
+
+REQUANTIZED = [
+    [
+        "%a = clamp(%x) {minimum = 0.0, maximum = 1.0} : tensor<2x2xA>",
+        "%y = clamp(%a) {minimum = 0.5, maximum = 1.0} : tensor<2x2xA>",
+    ],
+    [
+        "%a = pad(%x) {low = [1, 0], high = [0, 0]} : tensor<3x2xA>",
+        "%y = pad(%a) {low = [1, 0], high = [0, 0]} : tensor<4x2xA>",
+    ],
+]
+
+
+@pytest.mark.parametrize("lines", REQUANTIZED)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_values_that_are_quantized_again_stay(lines: list[str], coarse: bool) -> None:
+    """Between x and %a the scale changes in the coarse case: then %a is rounded, and must be."""
+    fine = "!quant.uniform<i8:f32, 0.01>"
+    inner = "!quant.uniform<i8:f32, 0.3>" if coarse else fine
+    text = "module @m stage quantized {\n  input %x : tensor<2x2xX>\n" + "\n".join(lines) + '\n  output %y as "y"\n}'
+    module = parse_module(text.replace("xX>", f"x{fine}>").replace("xA>", f"x{inner}>"))
+    after, applied = apply(module, *(rule() for rule in MOVEMENT_RULES))
+    assert bool(applied) != coarse
+    x = {"x": np.array([[100, -7], [33, 2]], np.int8)}
+    np.testing.assert_array_equal(evaluate(after, x)["y"], evaluate(module, x)["y"])
 
 
 def test_bounds_intersect_as_two_clamps_do() -> None:
