@@ -23,15 +23,17 @@ Shapes = Mapping[str, Sequence[int]]
 
 @runtime_checkable
 class Frontend(Protocol):
-    """Reads one model format.
+    """Reads one model format."""
 
-    Attributes:
-        name: of the format, for messages.
-        suffixes: of its files, lower case with the dot.
-    """
+    @property
+    def name(self) -> str:
+        """The name of the format, for messages."""
+        ...
 
-    name: str
-    suffixes: tuple[str, ...]
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes of its files, lower case with the dot."""
+        ...
 
     def recognizes(self, head: bytes) -> bool:
         """Return True where a file that begins with `head` is surely of this format."""

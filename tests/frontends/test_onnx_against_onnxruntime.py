@@ -178,6 +178,7 @@ def test_broadcasting(op_type: str, data: st.DataObject) -> None:
 UNARY: dict[str, dict[str, Any]] = {
     "Relu": {}, "LeakyRelu": {"alpha": 0.3}, "Sigmoid": {}, "Tanh": {}, "HardSigmoid": {"alpha": 0.3, "beta": 0.4},
     "HardSwish": {}, "Elu": {"alpha": 0.7}, "Erf": {}, "Exp": {}, "Abs": {}, "Neg": {}, "Reciprocal": {},
+    "Celu": {"alpha": 2.0}, "Softplus": {}, "Softsign": {}, "Selu": {},
     "Identity": {},
     "GlobalAveragePool": {}, "GlobalMaxPool": {}, "Flatten": {"axis": -2}, "Shape": {"start": 1, "end": -1},
     "DepthToSpace": {"blocksize": 2, "mode": "CRD"}, "SpaceToDepth": {"blocksize": 2}, "LogSoftmax": {"axis": 1},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from pathlib import Path
 
 import onnx
 
-from qcc.ir import EvaluationError, FrontendError, IrError, Location, Module, nearest
+from qcc.ir import EvaluationError, FrontendError, IrError, Location, Module
 
 from ..frontend import Shapes
 from .emission import Emitter, Tensor
@@ -139,5 +140,6 @@ class GraphImporter:
 def _no_importer(proto: onnx.NodeProto) -> str:
     if proto.domain not in ("", "ai.onnx"):
         return f"operations of the domain {proto.domain!r} are not supported"
-    note = importer_note(proto.op_type)
-    return note or f"there is no importer for this operation; {nearest(proto.op_type, list(IMPORTERS))}"
+    close = difflib.get_close_matches(proto.op_type, IMPORTERS, n=1)
+    suggestion = f"; did you mean {close[0]!r}?" if close else ""
+    return importer_note(proto.op_type) or f"there is no importer for this operation{suggestion}"

@@ -12,6 +12,7 @@ from ..node import Node
 from . import (
     activation,
     arithmetic,
+    composed,
     convolution,
     data,
     folded,
@@ -29,6 +30,7 @@ Importer = Callable[[Node], Tensor | Sequence[Tensor]]
 _FAMILIES = (
     activation,
     arithmetic,
+    composed,
     convolution,
     data,
     folded,
