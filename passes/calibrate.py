@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -143,9 +144,10 @@ def observe_sample(
         observer = observed.get(value.name)
         if observer is None or array.size == 0:
             return
-        if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        low, high = float(array.min()), float(array.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise _not_finite(module, value, array, place)
-        observer.update(array)
+        observer.see(array, low, high)
 
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -24,9 +24,13 @@ _SMALLEST_EXPONENT = -100
 class RangeObserver(ABC):
     """Base: sees the arrays of one value, then gives its range."""
 
-    @abstractmethod
     def update(self, array: Array) -> None:
         """See one sample's array, finite and not empty."""
+        self.see(array, float(array.min()), float(array.max()))
+
+    @abstractmethod
+    def see(self, array: Array, low: float, high: float) -> None:
+        """See one sample's array, whose extremes are known."""
 
     @abstractmethod
     def range(self) -> tuple[float, float]:
@@ -39,10 +43,10 @@ class MinMax(RangeObserver):
     def __init__(self) -> None:
         self.minimum, self.maximum = math.inf, -math.inf
 
-    def update(self, array: Array) -> None:
-        """Widen the range to the array's elements."""
-        self.minimum = min(self.minimum, float(array.min()))
-        self.maximum = max(self.maximum, float(array.max()))
+    def see(self, array: Array, low: float, high: float) -> None:
+        """Widen the range to the array's extremes."""
+        self.minimum = min(self.minimum, low)
+        self.maximum = max(self.maximum, high)
 
     def range(self) -> tuple[float, float]:
         """Return the extremes."""
@@ -60,11 +64,11 @@ class MeanExtremes(RangeObserver):
         self.count = 0
         self.minima, self.maxima = Fraction(0), Fraction(0)
 
-    def update(self, array: Array) -> None:
+    def see(self, array: Array, low: float, high: float) -> None:
         """Add the array's extremes to the sums."""
         self.count += 1
-        self.minima += Fraction(float(array.min()))
-        self.maxima += Fraction(float(array.max()))
+        self.minima += Fraction(low)
+        self.maxima += Fraction(high)
 
     def range(self) -> tuple[float, float]:
         """Return the means, rounded once."""
@@ -81,9 +85,8 @@ class MovingAverage(RangeObserver):
         self.momentum = momentum
         self.extremes: tuple[float, float] | None = None
 
-    def update(self, array: Array) -> None:
+    def see(self, array: Array, low: float, high: float) -> None:
         """Move toward the array's extremes."""
-        low, high = float(array.min()), float(array.max())
         if self.extremes is not None:
             low = self.extremes[0] + self.momentum * (low - self.extremes[0])
             high = self.extremes[1] + self.momentum * (high - self.extremes[1])
@@ -106,20 +109,20 @@ class Histogram:
         self.exponent = _SMALLEST_EXPONENT
         self.counts = np.zeros(2 * BINS, np.int64)  # bin i holds [i − BINS, i − BINS + 1)·width, above 0
         self.zeros = 0  # elements that are exactly 0, in bin BINS
-        self.extremes = MinMax()
 
-    def update(self, array: Array) -> None:
-        """Count the array's elements."""
-        self.extremes.update(array)
+    def count(self, array: Array, low: float, high: float) -> None:
+        """Count the elements of an array, whose extremes are `low` and `high`."""
         x = np.ascontiguousarray(array, np.float32).reshape(-1)
-        largest = max(float(x.max()), -float(x.min()))
+        largest = max(high, -low)
         if largest > 0:
             self.grow(math.frexp(largest)[1])
-        index = np.multiply(x, np.float32(2.0 ** (_BINS_LOG2 - self.exponent)))
-        bins = index.astype(np.int32)  # toward zero: the magnitude's bin
-        bins += BINS
-        bins -= x < 0
-        self.counts += np.bincount(bins, minlength=2 * BINS)
+        bins = np.multiply(x, np.float32(2.0 ** (_BINS_LOG2 - self.exponent))).astype(np.int32)  # toward zero
+        if low >= 0:
+            self.counts[BINS:] += np.bincount(bins, minlength=BINS)
+        else:
+            bins += BINS
+            bins -= x < 0
+            self.counts += np.bincount(bins, minlength=2 * BINS)
         self.zeros += x.size - int(np.count_nonzero(x))
 
     def grow(self, exponent: int) -> None:
@@ -139,23 +142,30 @@ class Histogram:
         return math.ldexp(1.0, self.exponent - _BINS_LOG2)
 
 
-class Percentile(Histogram, RangeObserver):
+class Percentile(RangeObserver):
     """The range that leaves out at most `(100 − percentile) / 2` percent of all elements at each end.
 
     The ends are outer edges of bins. Source of the method: Wu et al. 2020, arXiv:2004.09602.
     """
 
     def __init__(self, percentile: float) -> None:
-        super().__init__()
         self.percentile = percentile
+        self.histogram = Histogram()
+        self.extremes = MinMax()
+
+    def see(self, array: Array, low: float, high: float) -> None:
+        """Count the array's elements."""
+        self.extremes.see(array, low, high)
+        self.histogram.count(array, low, high)
 
     def range(self) -> tuple[float, float]:
         """Return the outer edges of the outermost bins kept, never beyond the true extremes."""
-        allowed = int(self.counts.sum() * ((100 - self.percentile) / 200))
-        first = int(np.searchsorted(np.cumsum(self.counts), allowed, side="right"))
-        last = 2 * BINS - 1 - int(np.searchsorted(np.cumsum(self.counts[::-1]), allowed, side="right"))
+        counts, width = self.histogram.counts, self.histogram.width
+        allowed = int(counts.sum() * ((100 - self.percentile) / 200))
+        first = int(np.searchsorted(np.cumsum(counts), allowed, side="right"))
+        last = 2 * BINS - 1 - int(np.searchsorted(np.cumsum(counts[::-1]), allowed, side="right"))
         minimum, maximum = self.extremes.range()
-        return max(minimum, (first - BINS) * self.width), min(maximum, (last + 1 - BINS) * self.width)
+        return max(minimum, (first - BINS) * width), min(maximum, (last + 1 - BINS) * width)
 
 
 class MeanSquaredError(RangeObserver):
@@ -172,13 +182,15 @@ class MeanSquaredError(RangeObserver):
         self.extremes = MinMax()
         self.histograms: dict[int, Histogram] = {}  # by the binary exponent of a sample's mean square
 
-    def update(self, array: Array) -> None:
+    def see(self, array: Array, low: float, high: float) -> None:
         """Count the array's elements with those of samples alike."""
-        self.extremes.update(array)
-        flat = np.asarray(array, np.float64).reshape(-1)
-        power = float(np.dot(flat, flat)) / flat.size
-        if power > 0:
-            self.histograms.setdefault(math.frexp(power)[1], Histogram()).update(array)
+        self.extremes.see(array, low, high)
+        largest = max(high, -low)
+        if largest > 0:
+            exponent = max(math.frexp(largest)[1], _SMALLEST_EXPONENT)
+            unit = np.asarray(array, np.float32).reshape(-1) * np.float32(2.0**-exponent)  # no square overflows
+            power = math.frexp(max(float(np.dot(unit, unit)) / unit.size, 2.0**-149))[1] + 2 * exponent
+            self.histograms.setdefault(power, Histogram()).count(array, low, high)
 
     def range(self) -> tuple[float, float]:
         """Return the best range, never beyond the true extremes."""
