@@ -69,15 +69,13 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
         name, parameters = match.groups()
         body = source[match.end() : source.find("\n}", match.end())]
         restrict = "restrict " if bool(known[name].attrs["tirx.noalias"]) else ""
-        texts, unused = [], []
+        texts = []
         for parameter in (p.strip() for p in parameters.split(",") if p.strip()):
             kind, _, identifier = parameter.partition("* ")
             constant = "" if is_written(body, identifier) else "const "
-            if not re.search(rf"\b{identifier}\b", body):
-                unused.append(f"\n  (void){identifier};")
             texts.append(f"{constant}{kind} *{restrict}{identifier}")
         comment = f"/* {comments[name].replace('*/', '* /')} */\n" if comments.get(name) else ""
-        return f"{comment}void {name}({', '.join(texts)}) {{{''.join(unused)}"
+        return f"{comment}void {name}({', '.join(texts)}) {{"
 
     text = _SIGNATURE.sub(signature, source)
     text = _FLOAT_CALL.sub(lambda m: float_literal(*m.groups()), text)
@@ -102,7 +100,10 @@ def _tidy(function: str) -> str:
     shorter = _without_unused(function)
     while shorter != function:
         function, shorter = shorter, _without_unused(shorter)
-    return function
+    start = function.index(") {\n") + 4
+    parameters = re.findall(r"(\w+)[,)]", function[function.rindex("void ", 0, start) : start])
+    unused = (f"  (void){p};\n" for p in parameters if not re.search(rf"\b{p}\b", function[start:]))
+    return function[:start] + "".join(unused) + function[start:]
 
 
 def _without_unused(function: str) -> str:

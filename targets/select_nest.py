@@ -27,6 +27,13 @@ def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     """Return `kernel` lowered by the nest of its anchor; a TargetError if no nest computes that."""
     from qcc.targets import tir
 
+    instructions = target.instructions
+    if instructions is not None:
+        from qcc.targets.dot_product_kernels import dot_product_kernel
+
+        lowered = dot_product_kernel(kernel, instructions)
+        if lowered is not None:
+            return lowered
     with tir.spelled_floats(target.emits_c):
         return _scalar_nest(kernel, target)
 

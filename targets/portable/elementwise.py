@@ -32,6 +32,13 @@ def elementwise(kernel: Kernel, blocked: bool) -> LoweredKernel:
             function's `tirx.noalias`.
     """
     parameters = Parameters(kernel)
+    elementwise_body(parameters, blocked)
+    return parameters.finish()
+
+
+def elementwise_body(parameters: Parameters, blocked: bool) -> None:
+    """Write the loops of an element-by-element kernel."""
+    kernel = parameters.kernel
     shape = max((v.type.shape for v in kernel.outputs), key=lambda s: (len(s), s))
     shapes = [s for op in kernel.ops for s in (*element_shapes(op), op.result.type.shape)]
     collapse = Collapse.of(shape, shapes)
@@ -40,7 +47,6 @@ def elementwise(kernel: Kernel, blocked: bool) -> LoweredKernel:
         _in_blocks(parameters, collapse, extents)
     else:
         walk(parameters.body, extents, lambda index: store_outputs(Place(parameters, collapse, index)))
-    return parameters.finish()
 
 
 def _in_blocks(parameters: Parameters, collapse: Collapse, extents: tuple[int, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,17 +57,25 @@ class Table:
 
 
 class Parameters:
-    """Collects the parameters of a function while its body is written."""
+    """Collects the parameters of a function while its body is written.
 
-    def __init__(self, kernel: Kernel) -> None:
+    Args:
+        kernel: what the function computes.
+        buffers: buffers that tensors have already, by value name.
+        taken: names that other parameters have.
+    """
+
+    def __init__(self, kernel: Kernel, buffers: Mapping[str, Buffer] | None = None, taken: Iterable[str] = ()) -> None:
         self.kernel = kernel
         self.body = Body()
-        self._taken = set(_RESERVED)
+        self._taken = {*_RESERVED, *taken}
+        known = buffers or {}
         self._roles = _roles(kernel)
-        self._inputs = {v.name: self._buffer(self.role(v), v.type) for v in kernel.inputs}
+        self._inputs = {v.name: known[v.name] if v.name in known else self._buffer(self.role(v), v.type) for v in kernel.inputs}
         many = len(kernel.outputs) > 1
         self._outputs = {
-            v.name: self._buffer(f"output_{i}" if many else "output", v.type) for i, v in enumerate(kernel.outputs)
+            v.name: known[v.name] if v.name in known else self._buffer(f"output_{i}" if many else "output", v.type)
+            for i, v in enumerate(kernel.outputs)
         }
         self._constants: list[tuple[ConstantArgument, Buffer]] = []
 

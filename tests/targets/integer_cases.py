@@ -59,6 +59,51 @@ def conv_cases() -> Iterator[Case]:
         yield _conv(ops.Conv2d, extreme=True, rescale=False, **setting)
 
 
+def residual_cases() -> Iterator[Case]:
+    """Convolutions and matrix products with an addition behind them, a table, or only part of that."""
+
+    def conv(b: Builder, x: Value, channels: int, k: int) -> Value:
+        weights = b.constant(codes((channels, k, k, x.type.shape[3]))[1])
+        bias = b.constant(RANDOM.integers(-500, 500, channels).astype(np.int32))
+        pad = (k // 2,) * 4
+        y = b.emit(ops.Conv2d, x, weights, bias, padding=pad, input_zero_point=7)
+        return requantized(b, y, k * k * x.type.shape[3])
+
+    def added(b: Builder, x: Value, y: Value) -> Value:
+        whole: dict[str, Any] = {"to": I32, "minimum": I32.minimum, "maximum": I32.maximum}
+        left = rescaled(b, x, 3000, 0, input_zero_point=4, **whole)
+        right = rescaled(b, y, 1234, 0, input_zero_point=-9, **whole)
+        return rescaled(b, b.emit(ops.Add, left, right), 1, 12, output_zero_point=-20)
+
+    def tabled(b: Builder, x: Value) -> Value:
+        return b.emit(ops.Table, x, b.constant(codes((256,))[1]))
+
+    for channels, k in ((5, 3), (32, 1), (33, 3)):
+        yield case(
+            lambda b, x, y, c=channels, k=k: added(b, conv(b, x, c, k), y),
+            codes((1, 5, 6, 9)),
+            codes((1, 5, 6, channels)),
+        )
+        yield case(lambda b, x, c=channels, k=k: added(b, conv(b, x, c, k), x), codes((1, 5, 6, channels)))
+        yield case(lambda b, x, c=channels, k=k: tabled(b, conv(b, x, c, k)), codes((1, 5, 6, 9)))
+        yield case(
+            lambda b, x, y, c=channels: added(b, tabled(b, conv(b, x, c, 3)), y),
+            codes((1, 5, 6, 9)),
+            codes((1, 5, 6, channels)),
+        )
+
+    def narrow(b: Builder, x: Value) -> Value:
+        y = b.emit(ops.Matmul, x, b.constant(codes((20, 30))[1]))
+        return rescaled(b, y, RANDOM.integers(-(2**30), 2**30, 30), 37, rounding="double")
+
+    def doubled(b: Builder, x: Value) -> Value:
+        y = b.emit(ops.Matmul, x, b.constant(codes((20, 30))[1]))
+        return rescaled(b, y, RANDOM.integers(2**30, 2**31, (3, 1)), RANDOM.integers(36, 39, (3, 1)))
+
+    yield case(narrow, codes((3, 20)))
+    yield case(doubled, codes((3, 20)))
+
+
 def transposed_cases() -> Iterator[Case]:
     """Transposed convolutions."""
     for setting in (
@@ -217,5 +262,5 @@ def movement_cases() -> Iterator[Case]:
 
 def integer_cases() -> list[Case]:
     """All of them."""
-    families = (conv_cases, transposed_cases, matmul_cases, pool_cases, reduction_cases, movement_cases)
+    families = (conv_cases, residual_cases, transposed_cases, matmul_cases, pool_cases, reduction_cases, movement_cases)
     return [one for family in families for one in family()]
