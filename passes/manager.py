@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
@@ -186,10 +187,18 @@ def check_stages(pipeline: Iterable[Pass], stage: Stage) -> Stage:
 def reproducer_text(rest: tuple[Pass, ...], module: Module, file: str) -> str:
     """Return `.qir` text of the module before a pass that failed, with the pipeline from there on and versions."""
     pipeline = pipeline_text(rest)
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}"
-    module = module.with_attribute("reproducer.pipeline", pipeline).with_attribute("reproducer.versions", versions)
+    module = module.with_attribute("reproducer.pipeline", pipeline).with_attribute("reproducer.versions", versions())
     quoted = "'" + pipeline.replace("'", "'\\''") + "'"
     return f"// qcc opt {file} -p {quoted}\n{print_module(module)}"
+
+
+def versions() -> str:
+    """Return the versions that a pass's result may depend on, and the machine."""
+    try:
+        own = metadata.version("qcc")
+    except metadata.PackageNotFoundError:
+        own = "from source"
+    return f"qcc {own}, Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}"
 
 
 def _free_path(folder: Path, stem: str) -> Path:

@@ -104,7 +104,7 @@ def network() -> Module:
 
 def run(samples: list[dict[str, Array]], **options: object) -> Module:
     options = {"observer": "min-max", **options}
-    return Calibrate(**options).run(network(), calibrated(samples))  # type: ignore[arg-type]
+    return Calibrate(**options).run(network(), calibrated(samples))  # type: ignore[arg-type]  # options of any type
 
 
 def sample(*values: float) -> dict[str, Array]:

@@ -105,7 +105,7 @@ def test_softmax_is_the_rounded_probability(scale: float, count: int, y: Uniform
     unclipped = np.clip(steps + y.zero_point, -128, 127)
     assert np.abs(found - unclipped).max() <= error
     (table,) = ops_named(integer, ops.SoftmaxTable)
-    assert int(integer.constant(table.operands[1]).max()) * count < 2**31  # type: ignore[union-attr]
+    assert int(integer.constant(table.operands[1]).max()) * count < 2**31  # type: ignore[union-attr]  # it is a constant
 
 
 @pytest.mark.parametrize("axis", [0, 1])
