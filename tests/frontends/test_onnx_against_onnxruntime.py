@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from qcc.frontends.onnx import import_model
 from qcc.ir import Array
 from tests.frontends.onnx_models import model_of, one_node, run
 
@@ -352,8 +353,6 @@ def test_shape_arithmetic_folds() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_weights_of_other_widths_become_f32(dtype: Any) -> None:
-    from qcc.frontends.onnx import import_model
-
     weight = values(4, 3).astype(dtype)
     model = one_node("MatMul", {"x": [2, 4]}, {"w": weight})
     model.graph.input[0].type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -364,9 +363,24 @@ def test_weights_of_other_widths_become_f32(dtype: Any) -> None:
     np.testing.assert_allclose(y, values(2, 4) @ weight.astype(np.float32), rtol=1e-5, atol=1e-6)
 
 
-def test_a_shared_initializer_is_one_constant() -> None:
-    from qcc.frontends.onnx import import_model
+@pytest.mark.parametrize("raw", [True, False])
+def test_bfloat16_weights_become_f32(raw: bool) -> None:
+    numbers = [1.0, -2.5, 0.15625, 3e38]
+    model = one_node("Add", {"x": [4]}, {"w": values(4)})
+    bits = (np.array(numbers, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    tensor = model.graph.initializer[0]
+    tensor.CopyFrom(onnx.TensorProto(name="w", dims=[4], data_type=onnx.TensorProto.BFLOAT16))
+    if raw:
+        tensor.raw_data = bits.tobytes()
+    else:
+        tensor.int32_data.extend(bits.tolist())
+    (constant,) = [op for op in import_model(model).ops if op.name == "constant"]
+    assert constant.note("converted") == "bfloat16 to f32"
+    (y,) = run(model, {"x": np.zeros(4, np.float32)})
+    np.testing.assert_allclose(y, numbers, rtol=2**-8)
 
+
+def test_a_shared_initializer_is_one_constant() -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node("Conv", ["a", "w"], ["y"])]
     model = model_of(nodes, {"x": [1, 3, 8, 8]}, ["y"], {"w": values(3, 3, 3, 3)})
     module = import_model(model)

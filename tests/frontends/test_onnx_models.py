@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from qcc.demo import load_demo
 from qcc.frontends import load
 from qcc.ir import Stage, evaluate, parse_module, print_module, verify
 
@@ -36,6 +37,15 @@ def test_a_real_model_computes_what_onnxruntime_does(shared_models: Path, name: 
     assert list(outputs) == [o.name for o in session.get_outputs()]
     for array, reference in zip(outputs.values(), expected, strict=True):
         np.testing.assert_allclose(array, reference, rtol=0, atol=MODELS[name])
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_demonstration_model(batch: int) -> None:
+    demo = load_demo()
+    module = load(demo.model, batch=batch)
+    images = demo.test_images[:batch]
+    (expected,) = onnxruntime.InferenceSession(demo.model).run(["logits"], {"image": images})
+    np.testing.assert_allclose(evaluate(module, {"image": images})["logits"], expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)

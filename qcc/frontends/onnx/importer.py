@@ -85,7 +85,8 @@ class GraphImporter:
         for proto in self.graph.initializer:
             place = f"tensor {proto.name!r}"
             try:
-                self.tensors[proto.name] = Tensor(proto.name, tensor_array(proto, self.folder, place))
+                note = "bfloat16 to f32" if proto.data_type == onnx.TensorProto.BFLOAT16 else ""
+                self.tensors[proto.name] = Tensor(proto.name, tensor_array(proto, self.folder, place), note=note)
             except FrontendError as error:
                 self.problems.append(Problem(place, error.message))
                 self.tensors[proto.name] = None
