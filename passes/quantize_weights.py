@@ -114,11 +114,12 @@ class QuantizeWeights(Pass):
         if power_of_two:
             needed = np.exp2(np.ceil(np.log2(np.maximum(needed, np.finfo(np.float32).tiny))))
         channels = np.flatnonzero(needed > scales)
+        depth = op.weight.type.size // bias.size  # a weight is off by half a step, a code of x at most 255 away from 0
         message = (
-            f"the bias is large against input scale times weight scale: {channels.size} channels (first {channels[0]}) "
-            "get a larger weight scale, which costs accuracy there"
+            f"the bias of {channels.size} channels (first {channels[0]}) is large against the weights: "
+            f"their weight scale grows, an error below {depth * 128 / BIAS_LIMIT:.0e} of the bias"
         )
-        context.remark(self.name, op.result.name, message, "warning")
+        context.remark(self.name, op.result.name, message)
         return np.maximum(scales, np.nextafter(needed.astype(np.float32), np.float32(np.inf)))
 
 

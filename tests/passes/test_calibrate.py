@@ -21,7 +21,7 @@ from qcc.passes.observers import (
     Percentile,
     RangeObserver,
 )
-from tests.passes.quantization import calibrated, f32
+from tests.passes.quantization import calibrated, classifier, f32, random_samples
 
 arrays = st.lists(
     st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1, max_size=9).map(lambda x: np.array(x, np.float32)),
@@ -116,6 +116,16 @@ def test_types_hold_the_ranges_and_constants_keep_theirs() -> None:
     assert module.values["doubled"].type.element == CalibratedType(-2.0, 2.0)
     assert module.values["x"].type.element == CalibratedType(-1.0, 1.0)
     assert module.values["two"].type == TensorType((1,), F32)
+
+
+@pytest.mark.parametrize("observer", ["mse", "min-max", "percentile", "moving-average"])
+def test_the_calibrated_module_does_not_depend_on_the_order_of_the_samples(observer: str) -> None:
+    module = classifier()
+    samples = random_samples(module, 7)
+    calibrate = Calibrate(observer=observer, percentile=99.0)  # type: ignore[arg-type]  # one of the names
+    expected = calibrate.run(module, calibrated(samples))
+    for order in ([6, 5, 4, 3, 2, 1, 0], [3, 0, 6, 1, 5, 2, 4]):
+        assert calibrate.run(module, calibrated([samples[i] for i in order])) == expected
 
 
 def test_progress_is_reported_for_each_sample() -> None:

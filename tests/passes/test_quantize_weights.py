@@ -85,7 +85,7 @@ def test_a_bias_too_large_for_an_accumulator_enlarges_the_scale_of_its_channel()
     x = result.inputs[0].type.uniform()
     assert 50.0 / (x.scale * to.scales[0]) <= 2**30
     assert 50.0 / (x.scale * to.scales[0]) > 2**30 * 0.999
-    assert [(r.subject, r.severity) for r in context.remarks] == [("y", "warning")]
+    assert [(r.subject, r.severity) for r in context.remarks] == [("y", "remark")]
     integer = run(result, "insert-rescale,prove-accumulators", PassContext())
     y = integer.outputs[0].value.type.uniform()
     real = evaluate(module, samples[0])["y"]
