@@ -12,7 +12,7 @@ from typing import Any
 from qcc.ir import Module, print_module
 from qcc.targets.target import Target
 
-from .c_source import c_source_text
+from .c_source import c_source
 from .figures import C_FLAGS, measure_object, measure_source
 from .folder import FORMAT, MANIFEST_FILE, save
 from .header import header_text
@@ -56,9 +56,9 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
     name = module.name
     files = {f"{name}.h": header.encode()}
     if target.emits_c:
-        source = c_source_text(interface, program)
-        files[f"{name}.c"] = source.encode()
-        figures, compiler = measure_source(source, header, program)
+        source = c_source(interface, program)
+        files[f"{name}.c"] = source.text.encode()
+        figures, compiler = measure_source(source.outline, header, program)
         flags: tuple[str, ...] = C_FLAGS
     else:
         built = machine_code(interface, program, target)

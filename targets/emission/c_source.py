@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import TargetError
+from qcc.ir import Array, TargetError
 
 from .c_text import array_lines, c_type, comment
 from .entry import entry_text
@@ -29,14 +30,34 @@ _PRELUDE = """\
 """
 
 
-def c_source_text(interface: Interface, program: Program) -> str:
-    """Return the text of NAME.c: constants, kernels, entry function; loads the code generator."""
+LARGE = 4096
+"""Elements above which a constant's values have no influence on the code that a compiler makes."""
+
+
+@dataclass(frozen=True)
+class CSource:
+    """NAME.c.
+
+    Attributes:
+        text: the file.
+        outline: the same without the values of large constants, which compiles to as many bytes of code and of
+            constants, in a fraction of the time.
+    """
+
+    text: str
+    outline: str
+
+
+def c_source(interface: Interface, program: Program) -> CSource:
+    """Return NAME.c: constants, kernels, entry function; loads the code generator."""
     kernels = kernels_text(program)
     prelude = _PRELUDE.format(
         name=program.name, alignment=program.alignment, math="#include <math.h>\n" if program.has_float else ""
     )
-    constants = [_constant_text(constant) for constant in program.constants]
-    return "".join([prelude, *constants, kernels, "\n", entry_text(interface, program)])
+    code = kernels + "\n" + entry_text(interface, program)
+    full = "".join(_constant_text(c, c.array) for c in program.constants)
+    outline = "".join(_constant_text(c, _outline(c.array)) for c in program.constants)
+    return CSource(prelude + full + code, prelude + outline + code)
 
 
 def kernels_text(program: Program) -> str:
@@ -77,9 +98,15 @@ def _with_signature(text: str, function: Function) -> str:
     return text[: found.start()] + line + text[found.end() :]
 
 
-def _constant_text(constant: Constant) -> str:
-    """Return the definition of a constant."""
-    array = constant.array if constant.array.size else np.zeros(1, constant.array.dtype)
-    head = f"static const {c_type(array.dtype)} {constant.symbol}[{array.size}] QCC_ALIGNED = {{\n"
+def _outline(array: Array) -> Array:
+    """Return the values of a small array, and of a large one a first that is not zero."""
+    return array if array.size <= LARGE else np.ones(1, array.dtype)
+
+
+def _constant_text(constant: Constant, values: Array) -> str:
+    """Return the definition of a constant that begins with `values` and is zero behind them."""
+    dtype, size = constant.array.dtype, max(constant.array.size, 1)
+    values = values if values.size else np.zeros(1, dtype)
+    head = f"static const {c_type(dtype)} {constant.symbol}[{size}] QCC_ALIGNED = {{\n"
     note = comment(constant.comment) + "\n" if constant.comment else ""
-    return note + head + "\n".join(array_lines(array)) + "\n};\n\n"
+    return note + head + "\n".join(array_lines(values)) + "\n};\n\n"

@@ -63,7 +63,7 @@ def measure_object(data: bytes, program: Program, stack_bytes: int | None = None
 
 
 def measure_source(source: str, header: str, program: Program) -> tuple[Figures, CompilerVersion | None]:
-    """Return the figures of a C file as the host's compiler builds it, and that compiler.
+    """Return the figures of a C file (its outline is enough) as the host's compiler builds it, and that compiler.
 
     Where there is no compiler only the arena is known, and what the weights take at most (compilers leave some out).
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,12 @@ def compiled(module: Module, target: str) -> Artifact:
     """Return the artifact of an integer module."""
     parsed = Target.parse(target)
     return emit(planned(module, parsed), parsed, TARGET_PASSES)
+
+
+@cache
+def compiled_once(build: Callable[[], Module], target: str) -> Artifact:
+    """Return the artifact of the module that `build` makes, the same for all tests."""
+    return compiled(build(), target)
 
 
 def require_host(target: str, cpu_feature: Callable[[str], None]) -> None:

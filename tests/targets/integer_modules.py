@@ -135,6 +135,15 @@ def residual_net(size: int = 8) -> Module:
     return net.build()
 
 
+def wide_net() -> Module:
+    """A net with constants of more than four thousand elements."""
+    net = NetBuilder("wide_net")
+    x = net.conv(net.input("x", 1, 3, 3, 24), "conv", 64)
+    flat = net.b.emit(ops.Reshape, x, name="flat", shape=(1, 9 * 64))
+    net.output("y", net.dense(flat, "dense", 50))
+    return net.build()
+
+
 def chain(*layers: str) -> Module:
     """A small net of `conv`, `table`, `pool` layers in a row."""
     net = NetBuilder("chain")

@@ -1,14 +1,17 @@
 """Compiled modules compute the evaluator's bits on every target that the host can run."""
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from qcc.ir import F32, Builder, Module, Stage, TensorType, ops
+from qcc.ir import F32, I8, Builder, Module, Stage, TensorType, UniformType, evaluate, ops
+from qcc.targets.runtime import load_library
 from tests.targets.compiled import TARGETS, assert_same_bits, compiled, require_host
-from tests.targets.integer_modules import NetBuilder, chain, residual_net
+from tests.targets.integer_modules import NetBuilder, chain, random_inputs, residual_net
+from tests.targets.kernel_library import GuardedArray
 
 
 def several_outputs() -> Module:
@@ -51,8 +54,6 @@ def float_region() -> Module:
     net = NetBuilder("float_region")
     x = net.conv(net.input("x", 1, 4, 4, 3), "conv", 4)
     wide = net.rescale(x, "wide", 1.0)
-    from qcc.ir import I8, UniformType
-
     element = UniformType(I8, (0.05,), (3,))
     real = net.b.emit(ops.Dequantize, net.b.emit(ops.StorageCast, wide, name="q", to=element), name="real")
     back = net.b.emit(ops.Quantize, net.b.emit(ops.Tanh, real, name="tanh"), name="back", to=element)
@@ -102,13 +103,29 @@ def test_a_float_module_compiles(target: str, tmp_path: Path, cpu_feature: Calla
     assert artifact.manifest["inputs"] == [
         {"name": "x", "c_name": "x", "shape": [2, 3], "type": "float32", "scale": None, "zero_point": None}
     ]
-    from qcc.ir import evaluate
-    from qcc.targets.runtime import load_library
-
     artifact.save(tmp_path / "artifact")
     x = np.array([[0.5, -1, 2], [1e-3, 7, -0.25]], np.float32)
     found = load_library(tmp_path / "artifact").run({"x": x})["y"]
     np.testing.assert_allclose(found, evaluate(float_module(), {"x": x})["y"], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("at_end", [True, False])
+def test_no_access_beside_inputs_outputs_and_arena(
+    target: str, at_end: bool, tmp_path: Path, cpu_feature: Callable[[str], None]
+) -> None:
+    """Memory that is not mapped lies directly behind, or before, each tensor and the arena: a stray access crashes."""
+    require_host(target, cpu_feature)
+    module = residual_net()
+    compiled(module, target).save(tmp_path / "artifact")
+    model = load_library(tmp_path / "artifact")
+    inputs = random_inputs(module)
+    image = GuardedArray(inputs["image"], at_end)
+    logits = GuardedArray(np.zeros(module.outputs[0].value.type.shape, np.int8), at_end)
+    arena = GuardedArray(np.zeros(model.arena_bytes, np.uint8), at_end)
+    pointers = [(ctypes.c_void_p * 1)(array.address) for array in (image, logits)]
+    assert model.entry.function(*map(ctypes.byref, pointers), arena.address) == 0
+    np.testing.assert_array_equal(logits.view, evaluate(module, inputs)["logits"])
 
 
 def test_equal_kernels_are_shared() -> None:

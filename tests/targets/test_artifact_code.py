@@ -14,8 +14,8 @@ import pytest
 
 from qcc.ir import Module, evaluate, parse_module
 from qcc.targets.emission import Artifact
-from tests.targets.compiled import TARGETS, compiled, planned
-from tests.targets.integer_modules import chain, random_inputs, residual_net
+from tests.targets.compiled import TARGETS, compiled, compiled_once, planned, require_host
+from tests.targets.integer_modules import chain, random_inputs, residual_net, wide_net
 from tests.targets.test_artifact_bits import float_region, in_place, odd_names, several_outputs
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -39,7 +39,7 @@ def write(artifact: Artifact, folder: Path) -> Path:
 def test_the_c_code_compiles_without_a_warning(
     build: Callable[[], Module], compiler: str, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
-    artifact = compiled(build(), "c")
+    artifact = compiled_once(build, "c")
     folder = write(artifact, tmp_path)
     for level in ("-O0", "-O2"):
         run(tool(compiler), *STRICT, level, "-c", f"{artifact.name}.c", "-o", "out.o", folder=folder)
@@ -50,7 +50,7 @@ def test_the_c_code_compiles_without_a_warning(
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_header_is_for_c_and_for_cpp(target: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
-    folder = write(compiled(odd_names(), target), tmp_path)
+    folder = write(compiled_once(odd_names, target), tmp_path)
     twice = '#include "class.h"\n' * 2
     (folder / "use.c").write_text(twice + "int bytes(void) { return class_ARENA_BYTES; }\n")
     run(tool("gcc"), *STRICT, "-c", "use.c", folder=folder)
@@ -58,7 +58,7 @@ def test_the_header_is_for_c_and_for_cpp(target: str, tmp_path: Path, tool: Call
 
 
 def test_the_header_as_it_is() -> None:
-    header = compiled(residual_net(), "c").files["residual_net.h"].decode()
+    header = compiled_once(residual_net, "c").files["residual_net.h"].decode()
     assert header == (GOLDEN / "residual_net.h").read_text()
 
 
@@ -116,7 +116,7 @@ def _main_text(artifact: Artifact) -> str:
 @pytest.mark.parametrize("build", [residual_net, several_outputs, in_place, float_region])
 def test_sanitizers_find_nothing(build: Callable[[], Module], tmp_path: Path, tool: Callable[[str], str]) -> None:
     module = build()
-    artifact = compiled(module, "c")
+    artifact = compiled_once(build, "c")
     folder = write(artifact, tmp_path)
     (folder / "main.c").write_text(_main_text(artifact))
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
@@ -133,13 +133,31 @@ def test_sanitizers_find_nothing(build: Callable[[], Module], tmp_path: Path, to
 
 def test_the_sanitizers_would_find_an_arena_that_is_too_small(tmp_path: Path, tool: Callable[[str], str]) -> None:
     module = residual_net()
-    artifact = compiled(module, "c")
+    artifact = compiled_once(residual_net, "c")
     folder = write(artifact, tmp_path)
     (folder / "main.c").write_text(_main_text(artifact).replace("_ARENA_BYTES)", "_ARENA_BYTES - 64)"))
     (folder / "in.bin").write_bytes(b"".join(a.tobytes() for a in random_inputs(module).values()))
     run(tool("gcc"), "-fsanitize=address", "main.c", f"{artifact.name}.c", "-o", "program", folder=folder)
     done = subprocess.run(["./program"], cwd=folder, capture_output=True, text=True, check=False)
     assert "heap-buffer-overflow" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["a", "so"])
+def test_a_c_program_links_with_the_library(
+    form: str, tmp_path: Path, tool: Callable[[str], str], cpu_feature: Callable[[str], None]
+) -> None:
+    require_host("x86_64-linux-gnu+avx2", cpu_feature)
+    module = residual_net()
+    artifact = compiled_once(residual_net, "x86_64-linux-gnu+avx2")
+    folder = write(artifact, tmp_path)
+    (folder / "main.c").write_text(_main_text(artifact))
+    library = ["-L.", "-lresidual_net", "-Wl,-rpath,."] if form == "so" else ["libresidual_net.a"]
+    (folder / ("libresidual_net.a" if form == "so" else "libresidual_net.so")).unlink()
+    run(tool("gcc"), "main.c", "-o", "program", *library, folder=folder)
+    inputs = random_inputs(module)
+    (folder / "in.bin").write_bytes(inputs["image"].tobytes())
+    run("./program", folder=folder)
+    assert (folder / "out.bin").read_bytes() == evaluate(module, inputs)["logits"].tobytes()
 
 
 def _object(artifact: Artifact, folder: Path, tool: Callable[[str], str]) -> str:
@@ -152,11 +170,11 @@ def _object(artifact: Artifact, folder: Path, tool: Callable[[str], str]) -> str
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("build", [residual_net, float_region])
+@pytest.mark.parametrize("build", [residual_net, wide_net, float_region])
 def test_the_manifest_says_what_size_and_nm_say(
     build: Callable[[], Module], target: str, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
-    artifact = compiled(build(), target)
+    artifact = compiled_once(build, target)
     folder = write(artifact, tmp_path)
     code = _object(artifact, folder, tool)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -176,7 +194,7 @@ def test_the_manifest_says_what_size_and_nm_say(
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_state_no_heap_and_one_visible_name(target: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
-    artifact = compiled(residual_net(), target)
+    artifact = compiled_once(residual_net, target)
     folder = write(artifact, tmp_path)
     files = [_object(artifact, folder, tool), *(f for f in artifact.files if f.endswith(".so"))]
     for file in files:
@@ -188,7 +206,7 @@ def test_no_state_no_heap_and_one_visible_name(target: str, tmp_path: Path, tool
 
 
 def test_stack_use_is_reported_for_c() -> None:
-    assert 0 < compiled(residual_net(), "c").manifest["stack_bytes"] < 4096
+    assert 0 < compiled_once(residual_net, "c").manifest["stack_bytes"] < 4096
 
 
 _DIGEST = """
@@ -218,12 +236,12 @@ def test_the_same_module_gives_the_same_bytes() -> None:
 def test_the_module_in_the_artifact_is_the_one_that_was_compiled() -> None:
     from qcc.targets import Target
 
-    artifact = compiled(residual_net(), "c")
+    artifact = compiled_once(residual_net, "c")
     assert parse_module(artifact.files["residual_net.qir"].decode()) == planned(residual_net(), Target.parse("c"))
 
 
 def test_the_manifest() -> None:
-    manifest = compiled(residual_net(), "x86_64-linux-gnu").manifest
+    manifest = compiled_once(residual_net, "x86_64-linux-gnu").manifest
     assert manifest["target"] == "x86_64-linux-gnu+avx2"
     assert manifest["inputs"] == [
         {
@@ -239,7 +257,7 @@ def test_the_manifest() -> None:
     assert manifest["pipeline"] == "fuse-epilogue,legalize-for-target,pack-weights,plan-memory"
     assert manifest["arithmetic_profile"] == "single"
     assert set(manifest["versions"]) == {"qcc", "apache-tvm", "numpy"}
-    assert manifest["files"] == sorted(compiled(residual_net(), "x86_64-linux-gnu").files)
+    assert manifest["files"] == sorted(compiled_once(residual_net, "x86_64-linux-gnu").files)
 
 
 def test_comments_name_operations_and_layers() -> None:
