@@ -86,6 +86,7 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
 
 _SINGLE = re.compile(r"^\s*\w+ (\w+)\[1\];$", re.MULTILINE)
 _DECLARATION = re.compile(r"^\s*(?:u?int\d+_t|float|double|_Bool) (\w+) = [^\n]*;\n", re.MULTILINE)
+_PLAIN = re.compile(r"^ *(?:u?int\d+_t|float|double) (\w+);$", re.MULTILINE)
 
 
 def _tidy(function: str) -> str:
@@ -109,4 +110,9 @@ def _tidy(function: str) -> str:
 def _without_unused(function: str) -> str:
     """One function without the variables that nothing reads."""
     words = Counter(re.findall(r"\b[A-Za-z_]\w*", function))
-    return _DECLARATION.sub(lambda m: "" if words[m.group(1)] == 1 else m.group(), function)
+    function = _DECLARATION.sub(lambda m: "" if words[m.group(1)] == 1 else m.group(), function)
+    for name in _PLAIN.findall(function):
+        assignment = re.compile(rf"^ *(?:\w+ {name}|{name} = [^\n]*);\n", re.MULTILINE)
+        if words[name] == len(assignment.findall(function)):
+            function = assignment.sub("", function)
+    return function

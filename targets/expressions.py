@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from qcc.ir import Array, Op, ScalarType, TargetError, TensorType, Value, print_op
+from qcc.ir import I32, Array, Op, ScalarType, TargetError, TensorType, Value, print_op
 from qcc.ir.ops import Add, Binary, Cast, Clamp, Maximum, Minimum, Mul, Rescale, Sub, Table
 from qcc.targets import terms, tir
 from qcc.targets.terms import Term
@@ -62,11 +62,19 @@ def clamp_codes(term: Term, minimum: float, maximum: float) -> Term:
     return terms.clamp(term, low, high)
 
 
-def _binary(combine: Callable[[Term, Term], Term]) -> Expression:
+def _selected(combine: Callable[[Term, Term], Term]) -> Expression:
+    """An operation that gives one of its operands."""
+    return lambda op, scope: combine(scope.operand(op.a), scope.operand(op.b))
+
+
+def _arithmetic(combine: Callable[[Term, Term], Term], symbol: str) -> Expression:
     """An operation of two integers that wraps at its type's width."""
 
     def expression(op: Binary, scope: Scope) -> Term:
-        result = combine(scope.operand(op.a), scope.operand(op.b))
+        a, b = scope.operand(op.a), scope.operand(op.b)
+        result = combine(a, b)
+        if result.dtype == "int64" and op.result.type.element.storage == I32 and a.dtype == b.dtype == "int32":
+            return _limited(op, terms.modular(symbol, a, b))
         return _limited(op, _wrapped(result, op.result.type))
 
     return expression
@@ -200,11 +208,11 @@ ROUNDINGS: Mapping[str, Callable[[Scope, Term, Array, Array], Term]] = {
 """The roundings of `qcc.ir.ROUNDINGS` by name."""
 
 EXPRESSIONS: Mapping[type[Op], Expression] = {
-    Add: _binary(terms.add),
-    Sub: _binary(terms.subtract),
-    Mul: _binary(terms.multiply),
-    Minimum: _binary(terms.select_smaller),
-    Maximum: _binary(terms.select_larger),
+    Add: _arithmetic(terms.add, "+"),
+    Sub: _arithmetic(terms.subtract, "-"),
+    Mul: _arithmetic(terms.multiply, "*"),
+    Minimum: _selected(terms.select_smaller),
+    Maximum: _selected(terms.select_larger),
     Clamp: _clamp,
     Cast: _cast,
     Table: _table,

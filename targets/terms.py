@@ -17,6 +17,8 @@ from qcc.targets.tir import Body, Expr
 
 INT32 = (-(2**31), 2**31 - 1)
 INT64 = (-(2**63), 2**63 - 1)
+LIMITS = {"int32": 2**31 - 2**24, "int64": 2**63 - 2**56}
+"""Magnitudes from which on a term is near the ends of its type."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,17 @@ def loaded(expr: Expr, stored: str, low: int, high: int) -> Term:
 
 
 def bind(body: Body, name: str, term: Term) -> Term:
-    """Give the term a name in the generated code; a float is computed once, where it stands."""
+    """Give the term a name in the generated code.
+
+    A float is computed once, where it stands; so is an integer near the ends of its type: TVM's simplifier would
+    combine it with what follows, past those ends.
+    """
     if term.literal is not None:
         return literal(term.literal)
-    if term.is_float:
+    if term.is_float or term.reach >= LIMITS[term.dtype]:
         variable = body.allocate(name, 1, term.dtype)
         body.store(variable, 0, term.expr)
-        return Term(tir.load(variable, 0), term.dtype)
+        return Term(tir.load(variable, 0), term.dtype, term.low, term.high)
     return Term(body.let(name, term.expr), term.dtype, term.low, term.high, term.spread)
 
 
@@ -121,6 +127,14 @@ def _arithmetic(symbol: str, a: Term, b: Term, interval: tuple[int, int]) -> Ter
 def _apply(symbol: str, a: Expr, b: Expr) -> Expr:
     """The TIR expression `a symbol b`."""
     return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b}[symbol]()
+
+
+def modular(symbol: str, a: Term, b: Term) -> Term:
+    """`a symbol b` of int32 terms modulo 2^32, without overflow of a signed type."""
+    left, right = (
+        tir.cast(t.expr, "uint32") if t.literal is None else tir.constant(t.literal % 2**32, "uint32") for t in (a, b)
+    )
+    return Term(tir.cast(_apply(symbol, left, right), "int32"), "int32", *INT32)
 
 
 def add(a: Term, b: Term) -> Term:

@@ -71,7 +71,9 @@ class Parameters:
         self._taken = {*_RESERVED, *taken}
         known = buffers or {}
         self._roles = _roles(kernel)
-        self._inputs = {v.name: known[v.name] if v.name in known else self._buffer(self.role(v), v.type) for v in kernel.inputs}
+        self._inputs = {
+            v.name: known[v.name] if v.name in known else self._buffer(self.role(v), v.type) for v in kernel.inputs
+        }
         many = len(kernel.outputs) > 1
         self._outputs = {
             v.name: known[v.name] if v.name in known else self._buffer(f"output_{i}" if many else "output", v.type)

@@ -94,7 +94,7 @@ def residual_cases() -> Iterator[Case]:
 
     def narrow(b: Builder, x: Value) -> Value:
         y = b.emit(ops.Matmul, x, b.constant(codes((20, 30))[1]))
-        return rescaled(b, y, RANDOM.integers(-(2**30), 2**30, 30), 37, rounding="double")
+        return rescaled(b, y, RANDOM.integers(-(2**30), 2**30, 30), [37] * 30, rounding="double")
 
     def doubled(b: Builder, x: Value) -> Value:
         y = b.emit(ops.Matmul, x, b.constant(codes((20, 30))[1]))

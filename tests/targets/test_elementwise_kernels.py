@@ -92,10 +92,11 @@ def binary_cases() -> Iterator[Case]:
         yield case(added, *operands)
         yield case(lambda b, x, y: added(b, x, y, ops.Sub), *operands)
         yield case(multiplied, *operands)
-    for op in (ops.Minimum, ops.Maximum):
+    selections: tuple[Any, ...] = (ops.Minimum, ops.Maximum)
+    for op in selections:
         yield case(lambda b, x, y, op=op: b.emit(op, x, y), every_code(I8, 2), every_code(I8))
         yield case(lambda b, x, y, op=op: b.emit(op, x, y), every_code(U8, 2), every_code(U8))
-    for op in (ops.Add, ops.Sub, ops.Mul, ops.Minimum, ops.Maximum):
+    for op in (ops.Add, ops.Sub, ops.Mul, *selections):
         for element in (I32, I64):
             type, array = edges(element)
             column = TensorType((array.size, 1), element), array.reshape(-1, 1)
