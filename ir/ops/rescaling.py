@@ -51,6 +51,8 @@ class Rescale(Op):
             fits = False
         if not fits:
             raise IrError(f"rescale: multipliers {list(m.shape)} do not broadcast to {list(x.shape)}")
+        if x.element.storage.bits > 32:
+            raise IrError(f"rescale: products of {x.element} do not fit 64 bits", help="accumulate in i32")
         if not self.to.is_integer:
             raise IrError(f"rescale gives integers, not {self.to}")
         if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
