@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,11 @@ def check_destination(folder: str | Path) -> None:
     folder = Path(folder).absolute()
     _foreign_files(folder)
     parent = next(p for p in folder.parents if os.path.lexists(p))
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ArtifactError("the folder can't be written", place=str(folder), help="give another folder")
+    try:
+        Path(tempfile.mkdtemp(dir=parent)).rmdir()
+    except OSError as error:
+        message = f"the artifact can't be written: {error.strerror}"
+        raise ArtifactError(message, place=str(folder), help="give a folder that can be written") from error
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
