@@ -1,0 +1,123 @@
+"""The real models, whole: bits on every target, accuracy, memory, and what the library is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import qcc
+from qcc.ir import Array
+from qcc.samples import Samples, example_samples
+from qcc.targets import Target
+from qcc.verification import verify
+
+X86 = "x86_64-linux-gnu"
+TARGETS = ("c", f"{X86}+avx2", f"{X86}+avx-vnni", f"{X86}+avx512-vnni")
+MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1)
+STD = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1)
+
+
+def pixels(images: Array) -> Array:
+    """Return N×H×W×3 bytes as N×3×H×W float32, 0 … 255."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2).astype(np.float32))
+
+
+def imagenet(images: Array) -> Array:
+    return (pixels(images) / 255 - MEAN) / STD
+
+
+def vww(images: Array) -> Array:
+    """Return 96×96 cuts of images, 0 … 1."""
+    return pixels(images[:, 64:160, 64:160]) / 255
+
+
+MODELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "resnet8_cifar10": ("cifar10_32.npz", pixels),
+    "mobilenet_v1_025_vww": ("imagenet_224.npz", vww),
+    "mobilenet_v2_float": ("imagenet_224.npz", imagenet),
+}
+
+LARGE = "mobilenet_v2_float"
+
+
+def images_of(data: Path, model: str, kind: str, count: int | None = None) -> tuple[Array, Array]:
+    """Return images of a kind (`` or `calibration_`), as the model takes them, and their labels."""
+    file, prepare = MODELS[model]
+    with np.load(data / file) as arrays:
+        return prepare(arrays[f"{kind}images"][:count]), arrays[f"{kind}labels"][:count]
+
+
+def compiled(models: Path, data: Path, model: str, target: str, count: int | None) -> qcc.Artifact:
+    calibration, _ = images_of(data, model, "calibration_", count)
+    return qcc.compile(models / f"{model}.onnx", target=target, calibration={"input": calibration})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("model", [*list(MODELS)[:2], pytest.param(LARGE, marks=pytest.mark.slow)])
+def test_every_bit_is_the_evaluators(shared_models: Path, shared_data: Path, model: str, target: str) -> None:
+    missing = Target.parse(target).missing_on_host()
+    if missing:
+        pytest.skip(f"needs cpu: {', '.join(missing)}")
+    artifact = compiled(shared_models, shared_data, model, target, 4)
+    module = artifact.module
+    images, _ = images_of(shared_data, model, "", 4)
+    for samples in (example_samples(module.inputs, seed=1), Samples({"input": images})):
+        report = verify(module, artifact.run_codes, samples)
+        assert report.passed, str(report.difference)
+        assert report.approximate == ()
+
+
+def test_all_targets_compute_the_same_bits(shared_models: Path, shared_data: Path) -> None:
+    images, _ = images_of(shared_data, "resnet8_cifar10", "", 20)
+    found = {}
+    for target in TARGETS:
+        if not Target.parse(target).missing_on_host():
+            artifact = compiled(shared_models, shared_data, "resnet8_cifar10", target, 8)
+            found[target] = artifact.run({"input": images}, raw=True)["dense_out"]
+    assert {f.tobytes() for f in found.values()} == {found["c"].tobytes()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["resnet8_cifar10", "mobilenet_v2_float"])
+def test_int8_is_within_a_point_of_float(shared_models: Path, shared_data: Path, model: str) -> None:
+    images, labels = images_of(shared_data, model, "")
+    session = onnxruntime.InferenceSession(str(shared_models / f"{model}.onnx"))
+    real = np.concatenate([session.run(None, {"input": images[i : i + 1]})[0] for i in range(len(images))])
+    artifact = compiled(shared_models, shared_data, model, "native", None)
+    (int8,) = artifact.run({"input": images}).values()
+    float_top1, int8_top1 = (100 * np.mean(s.argmax(axis=1) == labels) for s in (real, int8))
+    print(f"{model}: float {float_top1:.2f} %, int8 {int8_top1:.2f} %")
+    assert int8_top1 >= float_top1 - 1.0
+
+
+def test_the_arena_of_mobilenet_v2_is_close_to_what_must_be_alive(shared_models: Path, shared_data: Path) -> None:
+    artifact = compiled(shared_models, shared_data, "mobilenet_v2_float", "c", 2)
+    peak, bound = int(artifact.manifest["arena_bytes"]), largest_live_sum(artifact.module)
+    assert bound > 1_000_000
+    assert peak <= 1.3 * bound
+
+
+def largest_live_sum(module: qcc.Module) -> int:
+    """Return the largest sum of bytes of tensors in the arena that some operation needs at the same time.
+
+    Counted anew from the module alone: a tensor is alive from the operation that writes it to the last one that reads
+    it; tensors at the same offset that alias each other (reshape, storage_cast, in place) count once.
+    """
+    written = {v.name: (n, op) for n, op in enumerate(module.ops) for v in op.results}
+    last = {v.name: n for n, op in enumerate(module.ops) for v in op.operands}
+    largest = 0
+    for moment in range(len(module.ops)):
+        alive: dict[int, int] = {}
+        for name, (start, op) in written.items():
+            index = [v.name for v in op.results].index(name)
+            if not op.offsets or op.offsets[index] < 0 or op.name == "constant":
+                continue
+            if start <= moment <= last.get(name, start):
+                offset = op.offsets[index]
+                alive[offset] = max(alive.get(offset, 0), op.results[index].type.bytes)
+        largest = max(largest, sum(alive.values()))
+    return largest
