@@ -22,7 +22,7 @@ MODEL = str(DEMO.model)
 @pytest.fixture
 def calibration(tmp_path: Path) -> Path:
     path = tmp_path / "calibration.npz"
-    np.savez(path, **DEMO.calibration)
+    np.savez(path, allow_pickle=False, **DEMO.calibration)
     return path
 
 
@@ -153,7 +153,7 @@ def test_calibration_data_that_does_not_fit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], data: dict[str, np.ndarray], message: str
 ) -> None:
     path = tmp_path / "bad.npz"
-    np.savez(path, **data)
+    np.savez(path, allow_pickle=False, **data)
     text = fails(capsys, "compile", MODEL, "-o", str(tmp_path / "out"), "--calibration", str(path))
     assert message in text or "one of" in text
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ TARGETS = ("c", "x86_64-linux-gnu+avx2", "x86_64-linux-gnu+avx-vnni", "x86_64-li
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "calibration.npz"
-    np.savez(path, **DEMO.calibration)
+    np.savez(path, allow_pickle=False, **DEMO.calibration)
     return path
 
 
