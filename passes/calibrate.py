@@ -27,10 +27,10 @@ from qcc.ir import (
 )
 
 from .base import Pass, PassContext
-from .observers import MeanExtremes, MeanSquaredError, MinMax, MovingAverage, Percentile, RangeObserver
+from .observers import MeanExtremes, MinMax, MovingAverage, Percentile, RangeObserver, SignalToNoise
 from .registry import register_pass
 
-OBSERVERS = ("mse", "min-max", "percentile", "moving-average")
+OBSERVERS = ("sqnr", "min-max", "percentile", "moving-average")
 
 
 @register_pass
@@ -56,8 +56,8 @@ class Calibrate(Pass):
         }
 
     Options:
-        observer: `mse`: the range whose quantization error is smallest, relative to each sample; `min-max`;
-            `percentile`; `moving-average`: the mean of each sample's extremes. `mse` and `percentile` cut off nothing
+        observer: `sqnr`: the range of the best mean signal-to-noise ratio over the samples; `min-max`;
+            `percentile`; `moving-average`: the mean of each sample's extremes. `sqnr` and `percentile` cut off nothing
             of inputs, outputs, and what softmax and argmax compare: there the largest element is what matters.
         percentile: how much of all elements the range keeps, in percent (observer `percentile`).
         momentum: observer `moving-average`: 0 takes the plain mean, which no order of the samples changes; above 0 the
@@ -66,14 +66,14 @@ class Calibrate(Pass):
 
     name: ClassVar[str] = "calibrate"
     accepts: ClassVar[frozenset[Stage]] = frozenset({Stage.FLOAT})
-    observer: Literal["mse", "min-max", "percentile", "moving-average"] = "mse"
+    observer: Literal["sqnr", "min-max", "percentile", "moving-average"] = "sqnr"
     percentile: float = 99.999
     momentum: float = 0.0
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Return the module with calibrated types."""
         self._check_options()
-        whole = compared_values(module) if self.observer in ("mse", "percentile") else set()
+        whole = compared_values(module) if self.observer in ("sqnr", "percentile") else set()
         levels = 2**context.hardware.activation_type.bits - 1
         observed = {
             v.name: MinMax() if v.name in whole else self.new_observer(levels)
@@ -93,8 +93,8 @@ class Calibrate(Pass):
 
     def new_observer(self, levels: int = 255) -> RangeObserver:
         """Return a fresh observer as the options say, for codes of which the highest is `levels` above the lowest."""
-        if self.observer == "mse":
-            return MeanSquaredError(levels)
+        if self.observer == "sqnr":
+            return SignalToNoise(levels)
         if self.observer == "percentile":
             return Percentile(self.percentile)
         if self.observer == "moving-average":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -109,9 +110,11 @@ class Histogram:
         self.exponent = _SMALLEST_EXPONENT
         self.counts = np.zeros(2 * BINS, np.int64)  # bin i holds [i − BINS, i − BINS + 1)·width, above 0
         self.zeros = 0  # elements that are exactly 0, in bin BINS
+        self.samples = 0
 
     def count(self, array: Array, low: float, high: float) -> None:
         """Count the elements of an array, whose extremes are `low` and `high`."""
+        self.samples += 1
         x = np.ascontiguousarray(array, np.float32).reshape(-1)
         largest = max(high, -low)
         if largest > 0:
@@ -168,13 +171,14 @@ class Percentile(RangeObserver):
         return max(minimum, (first - BINS) * width), min(maximum, (last + 1 - BINS) * width)
 
 
-class MeanSquaredError(RangeObserver):
-    """The range that makes the squared error of quantizing with `levels` + 1 codes smallest, relative to each sample.
+class SignalToNoise(RangeObserver):
+    """The range whose mean signal-to-quantization-noise ratio over the samples, in decibels, is largest.
 
-    The error of a range [a, b] with step s = (b − a)/levels is s²/12 for each element within (0 for an exact zero), and
-    the squared distance to the nearer end for each element beyond. Each sample counts by its inverse mean square (the
-    power of two next to it), so that a few samples of large values don't drown the others. Ends are edges of bins; each
-    is chosen best for the other until neither moves. Source of the criterion: Nagel et al. 2021, arXiv:2106.08295.
+    The noise of a range [a, b] with step s = (b − a)/levels is s²/12 for each element within (0 for an exact zero), and
+    the squared distance to the nearer end for each element beyond. Since the ratio counts, and not the noise, neither
+    samples of large values nor those of small values drown the others. Samples with the same binary exponent of their
+    mean square share a histogram. Ends are edges of bins; each is chosen best for the other until neither moves.
+    Source of the noise model: Nagel et al. 2021, arXiv:2106.08295.
     """
 
     def __init__(self, levels: int = 255) -> None:
@@ -197,32 +201,55 @@ class MeanSquaredError(RangeObserver):
         minimum, maximum = self.extremes.range()
         if not self.histograms:
             return minimum, maximum
-        counts, width = self._weighted()
-        below, above = clipping_errors(counts[:BINS][::-1]), clipping_errors(counts[BINS:])
-        inside = counts.sum() / (12.0 * self.levels**2)
-        edges = np.arange(BINS + 1)
+        exponent = max(h.exponent for h in self.histograms.values())
+        width = math.ldexp(1.0, exponent - _BINS_LOG2)
+        noises = [self._noise(self.histograms[power], exponent) for power in sorted(self.histograms)]
         low = bound_low = min(math.ceil(max(-minimum, 0.0) / width), BINS)
         high = bound_high = min(math.ceil(max(maximum, 0.0) / width), BINS)
-        for _ in range(2 * BINS):
+        for _ in range(BINS):
             before = low, high
-            high = int(np.argmin((above + inside * (edges + low) ** 2)[: bound_high + 1]))
-            low = int(np.argmin((below + inside * (edges + high) ** 2)[: bound_low + 1]))
+            high = _best(sum(n.level(n.above, low) for n in noises), bound_high, empty=low == 0)
+            low = _best(sum(n.level(n.below, high) for n in noises), bound_low, empty=high == 0)
             if (low, high) == before:
                 break
         return max(minimum, -low * width), min(maximum, high * width)
 
-    def _weighted(self) -> tuple[Array, float]:
-        """Return the weighted count of nonzero elements in each bin, and the width of a bin."""
-        exponent = max(h.exponent for h in self.histograms.values())
-        smallest = min(self.histograms)
-        total = np.zeros(2 * BINS, np.float64)
-        for power in sorted(self.histograms):
-            histogram = self.histograms[power]
-            histogram.grow(exponent)
-            counts = histogram.counts.astype(np.float64)
-            counts[BINS] -= histogram.zeros
-            total += counts * 2.0 ** (smallest - power)
-        return total, math.ldexp(1.0, exponent - _BINS_LOG2)
+    def _noise(self, histogram: Histogram, exponent: int) -> Noise:
+        histogram.grow(exponent)
+        counts = histogram.counts.astype(np.float64)
+        counts[BINS] -= histogram.zeros
+        within = counts.sum() / (12.0 * self.levels**2)
+        below, above = clipping_errors(counts[:BINS][::-1]), clipping_errors(counts[BINS:])
+        return Noise(histogram.samples, within, below, above)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of samples alike, in squared bins, as a function of the ends of a range, in bins from zero.
+
+    Attributes:
+        samples: how many there are.
+        within: noise of the elements within a range of one bin; it grows with the square of the range.
+        below, above: noise of the elements beyond the lower and the upper end.
+    """
+
+    samples: int
+    within: float
+    below: Array
+    above: Array
+
+    def level(self, moving: Array, other: int) -> Array:
+        """Return samples · ln(noise) for each place of one end (whose clipping noise is `moving`), the other fixed."""
+        fixed = self.below if moving is self.above else self.above
+        edges = np.arange(moving.size)
+        noise = moving + fixed[other] + self.within * (edges + float(other)) ** 2
+        return np.asarray(self.samples * np.log(np.maximum(noise, np.finfo(np.float64).tiny)))
+
+
+def _best(levels: Array | int, bound: int, empty: bool) -> int:
+    """Return the place up to `bound` of the least noise; not 0 where that makes the range empty."""
+    first = min(1, bound) if empty else 0
+    return first + int(np.argmin(np.asarray(levels)[first : bound + 1]))
 
 
 def clipping_errors(counts: Array) -> Array:

@@ -45,7 +45,7 @@ class ActivationScheme:
 class CalibrationScheme:
     """How ranges are observed: the options of the pass `calibrate`."""
 
-    observer: str = "mse"
+    observer: str = "sqnr"
     percentile: float = 99.999
     momentum: float = 0.0
 

@@ -15,11 +15,11 @@ from qcc.passes.observers import (
     BINS,
     Histogram,
     MeanExtremes,
-    MeanSquaredError,
     MinMax,
     MovingAverage,
     Percentile,
     RangeObserver,
+    SignalToNoise,
 )
 from tests.passes.quantization import calibrated, classifier, f32, random_samples
 
@@ -40,7 +40,7 @@ def seen(observer: RangeObserver, samples: list[Array]) -> RangeObserver:
 def test_ranges_do_not_depend_on_the_order(samples: list[Array], rng: random.Random) -> None:
     shuffled = samples.copy()
     rng.shuffle(shuffled)
-    for make in (MinMax, MeanExtremes, MeanSquaredError, lambda: Percentile(99.0), lambda: Percentile(60.0)):
+    for make in (MinMax, MeanExtremes, SignalToNoise, lambda: Percentile(99.0), lambda: Percentile(60.0)):
         assert seen(make(), samples).range() == seen(make(), shuffled).range()
 
 
@@ -118,7 +118,7 @@ def test_types_hold_the_ranges_and_constants_keep_theirs() -> None:
     assert module.values["two"].type == TensorType((1,), F32)
 
 
-@pytest.mark.parametrize("observer", ["mse", "min-max", "percentile", "moving-average"])
+@pytest.mark.parametrize("observer", ["sqnr", "min-max", "percentile", "moving-average"])
 def test_the_calibrated_module_does_not_depend_on_the_order_of_the_samples(observer: str) -> None:
     module = classifier()
     samples = random_samples(module, 7)
@@ -171,10 +171,10 @@ def test_bad_options_are_errors(options: dict[str, object]) -> None:
         run([sample(0, 1, 2)], **options)
 
 
-def test_the_mse_observer_finds_the_range_of_least_error() -> None:
+def test_the_sqnr_observer_finds_the_range_of_least_error() -> None:
     data = np.random.default_rng(0).laplace(size=200_000).astype(np.float32)
     data[:4] = [60, 61, -80, 62]
-    low, high = seen(MeanSquaredError(255), [data]).range()
+    low, high = seen(SignalToNoise(255), [data]).range()
 
     def error(a: float, b: float) -> float:
         step = (b - a) / 255
@@ -188,7 +188,7 @@ def test_the_mse_observer_finds_the_range_of_least_error() -> None:
 def test_a_sample_of_large_values_does_not_drown_the_others() -> None:
     rng = np.random.default_rng(0)
     usual = [rng.normal(size=1000).astype(np.float32) for _ in range(20)]
-    low, high = seen(MeanSquaredError(), [*usual, usual[0] * 100]).range()
+    low, high = seen(SignalToNoise(), [*usual, usual[0] * 100]).range()
     assert -80 < low < -3
     assert 3 < high < 80
 
