@@ -1,4 +1,4 @@
-"""The real models, whole: bits on every target, accuracy, memory, and what the library is made of."""
+"""The real models, whole: bits on every target, and accuracy."""
 
 from __future__ import annotations
 
@@ -91,33 +91,5 @@ def test_int8_is_within_a_point_of_float(shared_models: Path, shared_data: Path,
     (int8,) = artifact.run({"input": images}).values()
     float_top1, int8_top1 = (100 * np.mean(s.argmax(axis=1) == labels) for s in (real, int8))
     print(f"{model}: float {float_top1:.2f} %, int8 {int8_top1:.2f} %")
+    assert float_top1 > 75  # the images are prepared as the model wants them
     assert int8_top1 >= float_top1 - 1.0
-
-
-def test_the_arena_of_mobilenet_v2_is_close_to_what_must_be_alive(shared_models: Path, shared_data: Path) -> None:
-    artifact = compiled(shared_models, shared_data, "mobilenet_v2_float", "c", 2)
-    peak, bound = int(artifact.manifest["arena_bytes"]), largest_live_sum(artifact.module)
-    assert bound > 1_000_000
-    assert peak <= 1.3 * bound
-
-
-def largest_live_sum(module: qcc.Module) -> int:
-    """Return the largest sum of bytes of tensors in the arena that some operation needs at the same time.
-
-    Counted anew from the module alone: a tensor is alive from the operation that writes it to the last one that reads
-    it; tensors at the same offset that alias each other (reshape, storage_cast, in place) count once.
-    """
-    written = {v.name: (n, op) for n, op in enumerate(module.ops) for v in op.results}
-    last = {v.name: n for n, op in enumerate(module.ops) for v in op.operands}
-    largest = 0
-    for moment in range(len(module.ops)):
-        alive: dict[int, int] = {}
-        for name, (start, op) in written.items():
-            index = [v.name for v in op.results].index(name)
-            if not op.offsets or op.offsets[index] < 0 or op.name == "constant":
-                continue
-            if start <= moment <= last.get(name, start):
-                offset = op.offsets[index]
-                alive[offset] = max(alive.get(offset, 0), op.results[index].type.bytes)
-        largest = max(largest, sum(alive.values()))
-    return largest

@@ -38,7 +38,6 @@ def run_all(module: Module) -> Array:
     return evaluate(module, {"a": ALL.reshape(256, 1), "b": ALL.reshape(1, 256)})["y"].astype(np.int64)
 
 
-
 def check(found: Array, numerator: Array, denominator: Array | int, error: Fraction, y: UniformType) -> None:
     """Check `found` = round half up of a number within `error` steps of numerator / denominator, + z, in the codes."""
     e, d = error.numerator, error.denominator
