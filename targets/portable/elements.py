@@ -148,7 +148,7 @@ class Place:
         """The element of a one-dimensional operand at the result's place along `axis`."""
         view = [1] * self.collapse.rank
         view[axis] = value.type.shape[0]
-        if value.name in self.kernel.constants:
+        if self.is_constant(value):
             return self.load(self.parameters.role(value), self.kernel.constants[value.name].reshape(view))
         stored = tir.load(self.parameters.input(value), self._offset(view))
         return terms.loaded(stored, storage_dtype(value.type), *code_range(value.type))

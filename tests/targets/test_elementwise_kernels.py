@@ -145,7 +145,7 @@ def all_cases() -> list[Case]:
     return [one for f in (rescale_cases, binary_cases, unary_cases, broadcast_cases) for one in f()]
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.slow)])
 def test_every_code_as_c(compiler: str, tool: Callable[[str], str], tmp_path: Path) -> None:
     compile_c(all_cases(), tmp_path, tool(compiler)).check()
 

@@ -11,7 +11,7 @@ from tests.targets.integer_cases import integer_cases
 from tests.targets.kernel_programs import compile_c, compile_llvm
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.slow)])
 def test_integer_kernels_as_c(compiler: str, tool: Callable[[str], str], tmp_path: Path) -> None:
     compile_c(integer_cases(), tmp_path, tool(compiler)).check()
 
