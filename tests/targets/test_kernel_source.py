@@ -48,7 +48,8 @@ def _driver(cases: list[Case]) -> tuple[str, bytes]:
         lines = [f"void *{name} = exact({size}, file);" for name, size in zip(names, blocks, strict=True)]
         lines += [f"{kernel.name}({', '.join(names)});", *(f"free({name});" for name in names)]
         calls.append("  { " + " ".join(lines) + " }\n")
-    main = 'int main(int count, char **words) {\n  FILE *file = count > 1 ? fopen(words[1], "rb") : NULL;\n  if (!file) return 3;\n'
+    main = 'int main(int count, char **words) {\n  FILE *file = count > 1 ? fopen(words[1], "rb") : NULL;\n'
+    main += "  if (!file) return 3;\n"
     return source + _MAIN + main + "".join(calls) + "  fclose(file);\n  return 0;\n}\n", bytes(data)
 
 

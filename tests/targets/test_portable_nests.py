@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qcc.targets.target import Target
 from tests.targets.integer_cases import integer_cases
 from tests.targets.kernel_programs import compile_c, compile_llvm
 
@@ -17,4 +18,13 @@ def test_integer_kernels_as_c(compiler: str, tool: Callable[[str], str], tmp_pat
 
 
 def test_integer_kernels_by_llvm(tmp_path: Path) -> None:
-    compile_llvm(integer_cases(), tmp_path).check()
+    compile_llvm(integer_cases()[::3], tmp_path).check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["avx2", "avx-vnni", "avx512-vnni"])
+def test_integer_kernels_at_every_level(level: str, cpu_feature: Callable[[str], None], tmp_path: Path) -> None:
+    target = f"x86_64-linux-gnu+{level}"
+    for flag in Target.parse(target).cpu_flags:
+        cpu_feature(flag)
+    compile_llvm(integer_cases(), tmp_path, target).check()
