@@ -54,7 +54,9 @@ class _Writer:
         name = self.program.name
         pointers = ["in", "out"]
         members = [f"in->{m}" for m in self.inputs.values()] + [f"out->{m}" for m in self.outputs.values()]
-        lines = ["    uint8_t *const memory = (uint8_t *)arena;"] if self.program.arena_bytes else []
+        places = [p for step in self.program.steps for p in _places(step)]
+        needed = self.program.arena_bytes or any(p.kind == "arena" for p in places)  # tensors without elements too
+        lines = ["    uint8_t *const memory = (uint8_t *)arena;"] if needed else []
         for group in (pointers, members):
             tests = " || ".join(f"{pointer} == NULL" for pointer in group)
             lines += [f"    if ({tests}) {{", f"        return {name}_ERROR_NULL_POINTER;", "    }"]
@@ -62,7 +64,7 @@ class _Writer:
             lines += ["    if (memory == NULL) {", f"        return {name}_ERROR_NULL_POINTER;", "    }"]
             lines += [f"    if ((uintptr_t)arena % {name}_ARENA_ALIGNMENT != 0) {{"]
             lines += [f"        return {name}_ERROR_ARENA_ALIGNMENT;", "    }"]
-        else:
+        elif not needed:
             lines.append("    (void)arena;")
         return lines
 
@@ -83,7 +85,12 @@ class _Writer:
 
     def _place(self, place: Place) -> str:
         if place.kind == "arena":
-            return f"memory + {place.key}"
+            return f"memory + {place.key}" if self.program.arena_bytes else "memory"
         if place.kind == "constant":
             return str(place.key)
         return f"in->{self.inputs[str(place.key)]}" if place.kind == "input" else f"out->{self.outputs[str(place.key)]}"
+
+
+def _places(step: Call | Copy) -> list[Place]:
+    """Return the memory that a step reads and writes."""
+    return [a.place for a in step.arguments] if isinstance(step, Call) else [step.source, step.destination]

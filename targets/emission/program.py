@@ -141,7 +141,9 @@ class _Maker:
         self.offsets = {v.name: at for op in module.ops for v, at in zip(op.results, op.offsets, strict=True)}
 
     def add(self, kernel: Kernel) -> None:
-        """Lower a kernel and append its call."""
+        """Lower a kernel and append its call; there is none of a kernel whose results have no elements."""
+        if not any(value.type.size for value in kernel.outputs):
+            return
         try:
             lowered = lower_kernel(kernel, self.target)
         except TargetError as error:
