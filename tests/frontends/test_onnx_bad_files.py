@@ -286,6 +286,22 @@ def test_small_files_that_ask_for_large_tensors(node: onnx.NodeProto, constants:
     error_of(model_of([node], {"x": [4]}, ["y"], constants))
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"kernel_shape": [2, 1 << 31]},
+        {"kernel_shape": [2, 2], "dilations": [1 << 31, 1]},
+        {"kernel_shape": [60000, 60000], "dilations": [2, 2]},
+        {"kernel_shape": [2, 2], "strides": [1 << 62, 1]},
+    ],
+)
+@pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool"])
+def test_windows_larger_than_any_image(op_type: str, attributes: dict[str, list[int]]) -> None:
+    model = one_node(op_type, {"x": [1, 3, 32, 32]}, auto_pad="SAME_LOWER")
+    model.graph.node[0].attribute.extend(helper.make_attribute(n, v) for n, v in attributes.items())
+    assert "65536 is the limit" in error_of(model)
+
+
 def test_an_input_too_large() -> None:
     assert "too large" in error_of(one_node("Relu", {"x": [1 << 20, 1 << 20]}))
 

@@ -14,6 +14,9 @@ from ..emission import Tensor
 from ..node import Node
 from ..problem import Unsupported
 
+#: Rows or columns that a window may span, step over or be padded by: more than any image has.
+WINDOW_LIMIT = 1 << 16
+
 
 def check_spatial(x: Tensor) -> int:
     """Return how many spatial dimensions an N×C×… tensor has: 1 or 2, Unsupported for other numbers."""
@@ -43,7 +46,13 @@ def spatial_pair(node: Node, name: str, spatial: int, default: int = 1) -> tuple
     numbers = node.get_ints(name) or (default,) * spatial
     if len(numbers) != spatial:
         raise Unsupported(f"attribute {name!r} has {len(numbers)} numbers for {spatial} spatial dimensions")
+    _check_window(name, numbers)
     return (default, numbers[0]) if spatial == 1 else (numbers[0], numbers[1])
+
+
+def _check_window(name: str, numbers: Sequence[int]) -> None:
+    if any(abs(n) > WINDOW_LIMIT for n in numbers):
+        raise Unsupported(f"attribute {name!r} is {list(numbers)}, {WINDOW_LIMIT} is the limit")
 
 
 def begins_and_ends(pads: Sequence[int], spatial: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -66,6 +75,7 @@ def window_padding(
     """Return the padding (begin, end) of height and width that `auto_pad` or `pads` asks for."""
     auto = node.get_string("auto_pad", "NOTSET")
     pads = node.get_ints("pads") or (0,) * (2 * spatial)
+    _check_window("pads", pads)
     if auto == "NOTSET":
         return begins_and_ends(pads, spatial)
     if auto == "VALID":

@@ -7,7 +7,7 @@ from qcc.ir.ops import AvgPool2d, MaxPool2d, Pad, ReduceMax, ReduceMean
 from ..emission import Tensor
 from ..node import Node
 from ..problem import Unsupported
-from .layout import check_spatial, from_image, spatial_pair, to_image, window_padding
+from .layout import WINDOW_LIMIT, check_spatial, from_image, spatial_pair, to_image, window_padding
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -32,6 +32,8 @@ class Window:
             raise Unsupported("kernel, strides and dilations must be at least 1")
         sizes = (1, x.shape[2]) if self.spatial == 1 else x.shape[2:]
         extents = [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
+        if max(extents) > WINDOW_LIMIT:
+            raise Unsupported(f"a window of {extents} rows and columns, {WINDOW_LIMIT} is the limit")
         self.padding = window_padding(node, sizes, extents, self.strides, self.spatial)
         ceil = node.get_int("ceil_mode", 0) != 0
         self.excess = tuple(
