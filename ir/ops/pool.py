@@ -36,8 +36,10 @@ class Pool(SlidingWindow):
         """Return how many taps of each window lie inside the image along y (0) or x (1), int64."""
         size = self.window_shape(self.x.type, self.kernel)[axis]
         first = np.arange(size) * self.strides[axis] - self.padding[2 * axis]
-        taps = first[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
-        return np.asarray(np.sum((taps >= 0) & (taps < self.x.type.shape[1 + axis]), axis=1))
+        # tap k lies inside where 0 ≤ first + k·dilation < rows: from ⌈−first / d⌉ up to ⌈(rows − first) / d⌉
+        bounds = (-(first // self.dilation[axis]), -((first - self.x.type.shape[1 + axis]) // self.dilation[axis]))
+        begin, end = (np.clip(bound, 0, self.kernel[axis]) for bound in bounds)
+        return np.asarray(end - begin)
 
     def window_sum(self, x: Array) -> Array:
         """Return the sum of each window; padding counts as 0."""

@@ -30,10 +30,13 @@ from qcc.ir import (
 from qcc.ir.ops import Constant
 
 from .problem import Problem, Unsupported
-from .tensor_data import ELEMENT_LIMIT, RANK_LIMIT
+from .tensor_data import RANK_LIMIT
 
 #: Elements that a tensor computed at import may have.
 FOLD_LIMIT = 1 << 27
+
+#: Elements that an input or a result may have: more than any chip holds.
+TENSOR_LIMIT = 1 << 28
 
 
 class Tensor:
@@ -237,9 +240,9 @@ class Emitter:
 
 
 def check_size(types: Iterable[TensorType]) -> None:
-    """Raise Unsupported where a tensor is larger than any chip holds, or has more dimensions than any library."""
+    """Raise Unsupported where a tensor has more than `TENSOR_LIMIT` elements or `RANK_LIMIT` dimensions."""
     for type in types:
-        if type.size > ELEMENT_LIMIT or max(type.shape, default=0) > ELEMENT_LIMIT or type.rank > RANK_LIMIT:
+        if type.size > TENSOR_LIMIT or max(type.shape, default=0) > TENSOR_LIMIT or type.rank > RANK_LIMIT:
             raise Unsupported(f"a tensor of the shape {list(type.shape)} is too large")
 
 

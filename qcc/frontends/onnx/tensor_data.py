@@ -16,7 +16,7 @@ from onnx import TensorProto
 
 from qcc.ir import Array, FrontendError
 
-#: Elements that a tensor may have: more than any model that fits a chip.
+#: Elements that a tensor in a file may have.
 ELEMENT_LIMIT = 1 << 31
 
 #: Dimensions that a tensor may have.
