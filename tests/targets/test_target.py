@@ -1,11 +1,12 @@
 """What target texts mean."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
 from qcc.ir import TargetError
-from qcc.targets import Target, TargetFamily, families, register_family
+from qcc.targets import Target, TargetFamily, families, register_family, registry
 from qcc.targets import target as target_module
 
 
@@ -108,3 +109,37 @@ class _Claim(TargetFamily):
 def test_a_triple_has_one_owner() -> None:
     with pytest.raises(TargetError, match="belongs to 'c'"):
         register_family(_Claim())
+
+
+class _Entry:
+    """An entry point of an installed package."""
+
+    def __init__(self, load: Callable[[], object]) -> None:
+        self.load = load
+        self.value = "somebody.target"
+        self.dist = None
+
+
+def test_families_of_installed_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = _Claim(name="other", triples=("other-none-elf",))
+    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [_Entry(lambda: register_family(other))])
+    registry.load_entry_points.cache_clear()
+    try:
+        assert families()["other"] is other
+    finally:
+        registry.load_entry_points.cache_clear()
+
+
+def test_a_package_whose_targets_can_not_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> object:
+        raise ImportError("no module named 'cross'")
+
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [_Entry(fail)])
+    registry.load_entry_points.cache_clear()
+    try:
+        with pytest.raises(TargetError, match=r"package 'somebody\.target' can't be loaded: no module") as caught:
+            families()
+        assert "update or uninstall" in caught.value.help
+    finally:
+        registry.load_entry_points.cache_clear()
