@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -23,6 +24,9 @@ PRELUDE = """/* Right shifts of negative numbers must be arithmetic (implementat
 typedef char qcc_arithmetic_shift[((-1) >> 1) == -1 ? 1 : -1];
 """
 """What stands once before the functions of a file."""
+
+WIDTH = 112
+"""Characters of a comment's line."""
 
 MATH_HEADER = "math.h"
 """The header that source with float arithmetic needs besides `C_HEADERS`."""
@@ -55,6 +59,12 @@ def is_written(body: str, parameter: str) -> bool:
     return re.search(rf"^\s*{parameter}\[", body, re.MULTILINE) is not None
 
 
+def _comment(text: str) -> str:
+    """A C comment, in lines of at most `WIDTH` characters."""
+    lines = textwrap.wrap(text.replace("*/", "* /").replace("/*", "/ *"), WIDTH, break_on_hyphens=False)
+    return "/* " + "\n   ".join(lines) + " */\n"
+
+
 def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str]) -> str:
     """Return the definitions in `source` as free-standing C.
 
@@ -74,7 +84,7 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
             kind, _, identifier = parameter.partition("* ")
             constant = "" if is_written(body, identifier) else "const "
             texts.append(f"{constant}{kind} *{restrict}{identifier}")
-        comment = f"/* {comments[name].replace('*/', '* /')} */\n" if comments.get(name) else ""
+        comment = _comment(comments[name]) if comments.get(name) else ""
         return f"{comment}void {name}({', '.join(texts)}) {{"
 
     text = _SIGNATURE.sub(signature, source)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import IrError
+from qcc.ir import Array, IrError
 from qcc.ir.ops import Conv2d, ConvTranspose2d
 from qcc.targets import terms, tir
 from qcc.targets.float_expressions import limited
@@ -24,7 +24,7 @@ from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters
-from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, initial
+from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, folded_bias, initial
 from qcc.targets.portable.windows import Span, span
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
@@ -60,13 +60,15 @@ class _Nest:
     x: Source
     weight: Source
     form: str
+    bias: Array | None = None
 
     @staticmethod
     def of(parameters: Parameters, op: Conv2d | ConvTranspose2d) -> _Nest:
         """Choose the form and order the weights for it."""
         constants = dict(parameters.kernel.constants)
         sums = accumulator(op, constants, 0)
-        x = activations(parameters, op.x, op.input_zero_point)
+        folded = folded_bias(op, constants, 0) if _sees_all_taps(op) and sums.dtype == "int32" else None
+        x = activations(parameters, op.x, 0 if folded is not None else op.input_zero_point)
         data = constants.get(op.weight.name)
         depthwise = op.weight.type.shape[3] == 1 and op.groups > 1
         form, order = "dot", (0, 1, 2, 3)
@@ -78,7 +80,7 @@ class _Nest:
             return _Nest(parameters, op, sums, x, activations(parameters, op.weight, op.weight_zero_point), form)
         layout = "weights O×KH×KW×I" if form == "dot" else "weights KH×KW×I×O"
         table = parameters.table("weight", np.ascontiguousarray(np.transpose(data, order)), layout, fold=False)
-        return _Nest(parameters, op, sums, x, Source(table, op.weight.type, op.weight_zero_point), form)
+        return _Nest(parameters, op, sums, x, Source(table, op.weight.type, op.weight_zero_point), form, folded)
 
     @property
     def outputs(self) -> int:
@@ -115,7 +117,7 @@ class _Nest:
         collapse = Collapse.none(4)
         with body.loop("c", channels.count) as c:
             place = Place(self.parameters, collapse, (*pixel, channels.first + c))
-            body.store(channels.sums, c, initial(self.accumulator, place, op))
+            body.store(channels.sums, c, initial(self.accumulator, place, op, self.bias))
         if isinstance(op, Conv2d):
             self._taps(pixel, channels)
         else:
@@ -226,6 +228,11 @@ class _Nest:
                 with body.when(_reached(column, op.strides[1], image[2])):
                     place = (pixel[0], tir.divide(row, op.strides[0]), tir.divide(column, op.strides[1]))
                     self._tap(channels, (ky, kx), flat_offset(image, (*place, tir.constant(0))))
+
+
+def _sees_all_taps(op: Conv2d | ConvTranspose2d) -> bool:
+    """Whether no tap of any output lies in the padding."""
+    return isinstance(op, Conv2d) and not any(op.padding)
 
 
 def _reached(distance: Expr, stride: int, size: int) -> Expr:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import IrError
+from qcc.ir import Array, IrError
 from qcc.ir.ops import Matmul
 from qcc.targets import terms, tir
 from qcc.targets.float_expressions import limited
@@ -18,7 +18,7 @@ from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters
-from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, initial
+from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, folded_bias, initial
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
 
@@ -31,9 +31,10 @@ def matmul(kernel: Kernel) -> LoweredKernel:
     parameters = Parameters(kernel)
     constants = dict(kernel.constants)
     sums = accumulator(op, constants, 1)
-    x = activations(parameters, op.x, op.input_zero_point)
     data = constants.get(op.weight.name)
     transposed = data is not None and data.ndim == 2 and not op.result.type.is_float
+    folded = folded_bias(op, constants, 1) if transposed and sums.dtype == "int32" else None
+    x = activations(parameters, op.x, 0 if folded is not None else op.input_zero_point)
     if data is None:
         weight = activations(parameters, op.weight, op.weight_zero_point)
     else:
@@ -41,7 +42,7 @@ def matmul(kernel: Kernel) -> LoweredKernel:
         layout = "weights N×K" if transposed else "weights K×N"
         table = parameters.table("weight", stored, layout, fold=False)
         weight = Source(table, op.weight.type, op.weight_zero_point)
-    _Nest(parameters, op, sums, x, weight, transposed).emit()
+    _Nest(parameters, op, sums, x, weight, transposed, folded).emit()
     return parameters.finish()
 
 
@@ -55,6 +56,7 @@ class _Nest:
     x: Source
     weight: Source
     transposed: bool
+    bias: Array | None
 
     def emit(self) -> None:
         """All rows, all blocks of columns."""
@@ -77,7 +79,8 @@ class _Nest:
         body, op = self.parameters.body, self.op
         collapse = Collapse.none(op.result.type.rank)
         with body.loop("c", count) as c:
-            body.store(sums, c, initial(self.accumulator, Place(self.parameters, collapse, (*row, first + c)), op))
+            place = Place(self.parameters, collapse, (*row, first + c))
+            body.store(sums, c, initial(self.accumulator, place, op, self.bias))
         (self._dot if self.transposed else self._axpy)(row, first, count, sums)
         with body.loop("c", count) as c:
             index = (*row, first + c)

@@ -6,6 +6,7 @@ a 32-bit accumulator wrap in uint32, as the evaluator does; wider accumulators a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,8 +154,28 @@ def activations(parameters: Parameters, value: Value, zero_point: int) -> Source
     return Source(parameters.table("data", data), value.type, zero_point)
 
 
-def initial(accumulators: Accumulator, place: Place, op: SumOp) -> Expr:
+def folded_bias(op: SumOp, constants: Mapping[str, Array], axis: int) -> Array | None:
+    """Return the bias with the input's zero point folded in, `b − zx·Σ (w − zw)`, one an output.
+
+    The sums then take the input as it is. It holds where every output sees all weights (no taps in the padding). None
+    where operands are not constants, or a partial sum could leave 32 bits.
+    """
+    data = constants.get(op.weight.name)
+    known = op.bias is None or op.bias.name in constants
+    if data is None or not known or not op.input_zero_point or op.result.type.is_float:
+        return None
+    w = data.astype(np.int64) - op.weight_zero_point
+    summed = tuple(a for a in range(w.ndim) if a != axis)
+    bias = np.zeros(w.shape[axis], np.int64) if op.bias is None else constants[op.bias.name].astype(np.int64)
+    folded = bias - op.input_zero_point * w.sum(axis=summed)
+    reach = np.abs(w).sum(axis=summed) * max(abs(c) for c in code_range(op.x.type)) + np.abs(folded)
+    return folded.astype(np.int32) if reach.max(initial=0) < 2**31 else None
+
+
+def initial(accumulators: Accumulator, place: Place, op: SumOp, folded: Array | None = None) -> Expr:
     """What a sum starts with: the bias, or 0. Real sums get their bias at the end, as the evaluator does."""
+    if folded is not None:
+        return accumulators.summand(place.load("bias", folded))
     if op.bias is None or op.result.type.is_float:
         return accumulators.zero
     return accumulators.summand(place.operand(op.bias))

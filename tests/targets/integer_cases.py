@@ -49,6 +49,8 @@ def conv_cases() -> Iterator[Case]:
         {"kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 6, "inputs": 6, "outputs": 6},
         {"kernel": (3, 3), "padding": (1, 1, 1, 1), "groups": 70, "inputs": 70, "outputs": 70, "strides": (2, 1)},
         {"kernel": (2, 3), "groups": 5, "inputs": 5, "outputs": 15, "padding": (0, 2, 1, 0), "dilation": (2, 1)},
+        {"kernel": (3, 3), "groups": 6, "inputs": 6, "outputs": 12, "strides": (2, 2)},
+        {"kernel": (2, 2), "groups": 2, "inputs": 6, "outputs": 10},
         {"inputs": 33, "outputs": 70},
         {"inputs": 3, "outputs": 64, "kernel": (7, 7), "padding": (3, 3, 3, 3), "strides": (2, 2), "batch": 2},
         {"bias": False, "kernel": (3, 3), "element": U8, "zero": (200, 0)},
