@@ -51,6 +51,8 @@ def interval_of(op: Op, operands: list[Interval], constants: list[Array | None])
         operands: an interval each.
         constants: the data of constant operands.
     """
+    if op.results[0].type.is_float:
+        return Interval.of(0, 0)  # a region kept in float has no integers
     match op:
         case ops.Constant():
             return _of_data(op.value.array)
@@ -74,7 +76,9 @@ def interval_of(op: Op, operands: list[Interval], constants: list[Array | None])
         case ops.Table():
             return _of_table(op, operands[0], constants[1])
         case ops.Clamp():
-            return clamped(operands[0], int(op.minimum), int(op.maximum))
+            storage = op.result.type.element.storage
+            low, high = max(op.minimum, storage.minimum), min(op.maximum, storage.maximum)
+            return clamped(operands[0], int(low), int(high))
         case ops.Pad() if op.mode == "constant":
             return union(operands[0], Interval.of(int(op.value), int(op.value)))
         case ops.Minimum() | ops.Maximum():
