@@ -22,7 +22,7 @@ from .errors import (
     nearest,
 )
 from .evaluator import Observer, check_inputs, evaluate, evaluate_op, real, stored
-from .files import load_module, save_module
+from .files import load_module, parse_bytes, save_module
 from .fixed_point import (
     ROUNDINGS,
     quantize_multiplier,
@@ -132,6 +132,7 @@ __all__ = [  # by topic
     "Printer",
     "Resources",
     "load_module",
+    "parse_bytes",
     "parse_module",
     "print_module",
     "print_op",

@@ -60,14 +60,21 @@ def load_module(path: str | Path) -> Module:
     path = Path(path)
     beside = path.with_suffix(".npz")
     try:
-        text = path.read_bytes().decode("utf-8")
-        blobs = _read_archive(beside) if beside.is_file() and "dense_resource<" in text else {}
+        data = path.read_bytes()
+        blobs = _read_archive(beside) if beside.is_file() and b"dense_resource<" in data else {}
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror or error}", help="check the path") from error
+    return parse_bytes(data, blobs, str(path))
+
+
+def parse_bytes(data: bytes, blobs: Mapping[str, Array] | None = None, file: str = "<text>") -> Module:
+    """Return the verified module whose text, in UTF-8, `data` is; as `parse_module`."""
+    try:
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         help = "a .qir file is text: see `qcc import` for model files"
-        raise ParseError(f"this is not UTF-8 text: byte {error.start}", place=str(path), help=help) from error
-    return parse_module(text, blobs, str(path))
+        raise ParseError(f"this is not UTF-8 text: byte {error.start}", place=file, help=help) from error
+    return parse_module(text, blobs, file)
 
 
 def _write_archive(file: IO[bytes], arrays: Mapping[str, Array]) -> None:

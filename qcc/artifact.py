@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array, ArtifactError, Module, QccError, load_module, parse_module
+from qcc.ir import Array, ArtifactError, Module, QccError, load_module, parse_bytes
 from qcc.samples import Samples, check_samples, to_codes, to_real
 from qcc.targets.emission import Artifact as Emitted
 from qcc.targets.emission import read_manifest, save
@@ -54,7 +54,7 @@ class Artifact:
         """The final module, inputs and outputs typed as the C API takes them."""
         name = f"{self.manifest['name']}.qir"
         if self.folder is None:
-            return parse_module(self.files[name].decode(), file=name)
+            return parse_bytes(self.files[name], file=name)
         try:
             return load_module(self.folder / name)
         except (OSError, QccError) as error:

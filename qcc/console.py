@@ -48,8 +48,10 @@ def progress_bars() -> Iterator[ProgressFunction]:
         yield show
 
 
-def human_bytes(count: int) -> str:
-    """Return a size as people read it: 1,234 B, 12.3 KiB, 4.5 MiB."""
+def human_bytes(count: int | None) -> str:
+    """Return a size as people read it: 1,234 B, 12.3 KiB, 4.5 MiB; None is one that could not be measured."""
+    if count is None:
+        return "not measured: there is no C compiler"
     if count < 10_000:
         return f"{count:,} B"
     return f"{count / 1024:,.1f} KiB" if count < 10 * 1024**2 else f"{count / 1024**2:,.1f} MiB"

@@ -15,7 +15,7 @@ import numpy as np
 from tvm import tirx
 
 from qcc.ir import Array, Op, Value
-from qcc.ir.ops import Conv2d, Matmul, Rescale, Table
+from qcc.ir.ops import LARGEST_SHIFT, Conv2d, Matmul, Rescale, Table
 from qcc.targets.instructions import VectorLevel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
 from qcc.targets.nests.convolution import Convolution, convolution, packed_constants
@@ -26,7 +26,7 @@ from qcc.targets.portable.parameters import Parameters, storage_dtype
 from qcc.targets.portable.sums import accumulator
 
 #: Smallest shift and largest of a rescale that the nests have.
-SHIFTS = (1, 62)
+SHIFTS = (1, LARGEST_SHIFT)
 
 _COMMENTS = {
     "weights": "weights, packed",

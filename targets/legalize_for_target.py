@@ -11,6 +11,8 @@ import numpy as np
 from qcc.ir import ANY_STAGE, Module, Op, PassError, Stage, TargetError, Value, ops, print_op
 from qcc.passes import HardwareSpec, Pass, PassContext, register_pass
 
+from .kernel import constant_data
+
 PRODUCTS = (ops.Conv2d, ops.ConvTranspose2d, ops.Matmul)
 """Operations that sum products of activations and weights."""
 
@@ -21,7 +23,8 @@ class LegalizeForTarget(Pass):
     """Check that the target can run the module; the module stays as it is.
 
     Integer operations must keep to the target's hardware specification: storage types, symmetric zero points, narrow
-    range of weights, accumulator width, rounding and size of multipliers. No tensor may have a type that the target's
+    range of weights, accumulator width, rounding and size of multipliers; multipliers, shifts and tables must be
+    constants. No tensor may have a type that the target's
     code can't store. A TargetError lists all operations that can't be run, each with its reason.
 
     Before:
@@ -73,6 +76,8 @@ def _reasons(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
         yield from _product(module, op, hardware)
     elif isinstance(op, ops.Rescale):
         yield from _rescale(module, op, hardware)
+    elif isinstance(op, ops.Table | ops.SoftmaxTable):
+        yield from _table(module, op)
     elif isinstance(op, ops.Quantize | ops.StorageCast) and op.to is not None:
         symmetric = not any(op.to.zero_points)
         if hardware.symmetric_activations and not symmetric:
@@ -114,12 +119,22 @@ def _lowest(module: Module, value: Value) -> int:
 def _rescale(module: Module, op: ops.Rescale, hardware: HardwareSpec) -> Iterator[str]:
     if op.rounding != hardware.rounding:
         yield f"the target rounds {hardware.rounding}, not {op.rounding}"
-    data = module.constant(op.multiplier)
-    if data is None:
-        yield "multipliers must be constants"
+    data, shift = constant_data(module, op.multiplier), constant_data(module, op.shift)
+    if data is None or shift is None:
+        yield "multipliers and shifts must be constants"
         return
+    if np.any((shift < 0) | (shift > ops.LARGEST_SHIFT)):
+        yield f"shifts must lie within 0 … {ops.LARGEST_SHIFT}, they are {int(shift.min())} … {int(shift.max())}"
     magnitude = np.abs(data.astype(np.int64))
     if magnitude.size and int(magnitude.max()) >= 1 << hardware.multiplier_bits:
         yield f"multipliers must be below 2^{hardware.multiplier_bits}, one is {int(magnitude.max())}"
     if hardware.power_of_two_scales and bool(np.any(magnitude & (magnitude - 1))):
         yield "multipliers must be powers of two"
+
+
+def _table(module: Module, op: ops.Table | ops.SoftmaxTable) -> Iterator[str]:
+    data = constant_data(module, op.table)
+    if data is None:
+        yield "tables must be constants"
+    elif isinstance(op, ops.SoftmaxTable) and (data[0] < 1 or int(data.min()) < 0):
+        yield "exponentials must not be negative, and the first at least 1"

@@ -8,7 +8,7 @@ from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, 
 from .normalization import BatchNorm, Prelu, Softmax, SoftmaxTable
 from .pool import AvgPool2d, MaxPool2d, Pool, SumPool2d
 from .reduction import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
-from .rescaling import Cast, Rescale, Table
+from .rescaling import LARGEST_SHIFT, Cast, Rescale, Table
 from .resize import WEIGHT_BITS, Resize
 from .unary import (
     Abs,
@@ -30,6 +30,7 @@ from .unary import (
 )
 
 __all__ = [
+    "LARGEST_SHIFT",
     "WEIGHT_BITS",
     "Abs",
     "Add",

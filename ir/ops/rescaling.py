@@ -11,6 +11,9 @@ from ..fixed_point import ROUNDINGS, rescale
 from ..op import ANY_STAGE, Op, Operand, Stage, register
 from ..types import I8, I32, Array, ScalarType, TensorType
 
+#: The largest shift of a rescale, so that 2^(shift − 1) and a 64-bit product have room together.
+LARGEST_SHIFT = 62
+
 
 @register
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,8 @@ class Rescale(Op):
 
     def evaluate(self, x: Array, multiplier: Array, shift: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the rescaled integers."""
-        if np.any((shift < 0) | (shift > 62)):
-            raise IrError("rescale: a shift lies outside 0 … 62")
+        if np.any((shift < 0) | (shift > LARGEST_SHIFT)):
+            raise IrError(f"rescale: a shift lies outside 0 … {LARGEST_SHIFT}")
         wide = x.astype(np.int64)
         wide -= self.input_zero_point
         y = np.asarray(rescale(wide, multiplier, shift, self.rounding))

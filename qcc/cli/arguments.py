@@ -153,7 +153,7 @@ def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--inputs", type=Path, metavar="IN.npz", help="arrays by input name (default: made up from the seed)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="for made-up inputs (default 0)")
+    parser.add_argument("--seed", type=_natural, default=0, help="for made-up inputs (default 0)")
 
 
 def _import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -229,9 +229,14 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
 
 
+def _natural(text: str, least: int = 0) -> int:
+    """Return a whole number of at least 0."""
+    number = int(text)
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text} is not at least {least}")
+    return number
+
+
 def _positive(text: str) -> int:
     """Return a whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return number
+    return _natural(text, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qcc.console import progress_bars
 from qcc.frontends import load
-from qcc.ir import Module, parse_module
+from qcc.ir import Module, parse_bytes
 from qcc.passes import PassContext, parse_pipeline
 from qcc.samples import check_samples, read_npz
 from qcc.targets import Target
@@ -38,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(arguments: argparse.Namespace) -> Module:
     if arguments.model == Path("-"):
-        return parse_module(sys.stdin.read(), file="<standard input>")
+        return parse_bytes(sys.stdin.buffer.read(), file="<standard input>")
     return load(arguments.model, batch=arguments.batch, shapes=parse_shapes(arguments.shape))

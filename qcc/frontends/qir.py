@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qcc.ir import FrontendError, Module, parse_module
+from qcc.ir import FrontendError, Module, load_module
 
 from .frontend import Shapes
 
@@ -21,13 +21,7 @@ class QirFrontend:
 
     def load(self, path: Path, batch: int, shapes: Shapes) -> Module:
         """Return the module, verified; its shapes are fixed, so `batch` and `shapes` must agree with them."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise FrontendError("is not text in UTF-8", place=str(path), help="give a file that qcc printed") from error
-        except OSError as error:
-            raise FrontendError(f"can't be read: {error.strerror}", place=str(path)) from error
-        module = parse_module(text, file=str(path))
+        module = load_module(path)
         for value in module.inputs:
             asked = tuple(shapes.get(value.name, value.type.shape))
             if asked != value.type.shape or (batch != 1 and value.type.shape[:1] != (batch,)):

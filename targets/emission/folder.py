@@ -15,6 +15,20 @@ from qcc.ir import ArtifactError
 FORMAT = "qcc-artifact-1"
 """Says in a manifest that a folder is an artifact, and of which form."""
 MANIFEST_FILE = "manifest.json"
+MANIFEST_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "target": str,
+    "machine": str,
+    "cpu_flags": list,
+    "inputs": list,
+    "outputs": list,
+    "arena_bytes": int,
+    "arena_alignment": int,
+    "weight_bytes": int,
+    "code_bytes": (int, type(None)),
+    "files": list,
+}
+"""What a manifest must say for the artifact to be used, and of which types."""
 
 
 def save(files: Mapping[str, bytes], folder: str | Path) -> Path:
@@ -60,7 +74,17 @@ def check_destination(folder: str | Path) -> None:
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """Return the manifest of an artifact; an ArtifactError if the folder is none."""
+    """Return the manifest of an artifact; an ArtifactError if the folder is none, or the manifest is not whole."""
+    manifest = _any_manifest(folder)
+    wrong = [k for k, kind in MANIFEST_FIELDS.items() if k not in manifest or not isinstance(manifest[k], kind)]
+    if wrong:
+        message = f"{MANIFEST_FILE} is not whole: {', '.join(wrong)}"
+        raise ArtifactError(message, place=str(folder), help="compile the model again")
+    return manifest
+
+
+def _any_manifest(folder: str | Path) -> dict[str, Any]:
+    """Return the manifest of an artifact, whole or not."""
     path = Path(folder) / MANIFEST_FILE
     help = "give the folder that `qcc compile -o` wrote"
     try:
@@ -89,9 +113,11 @@ def _foreign_files(folder: Path) -> list[str]:
         raise ArtifactError("there is a file of that name", place=str(folder), help="give another folder")
     try:
         names = sorted(path.name for path in folder.iterdir())
-        return [name for name in names if name not in read_manifest(folder).get("files", [])] if names else []
+        own = _any_manifest(folder).get("files") if names else []
+        return [name for name in names if not isinstance(own, list) or name not in own]
     except OSError as error:
-        raise ArtifactError(f"the folder can't be read: {error.strerror}", place=str(folder)) from error
+        message = f"the folder can't be read: {error.strerror}"
+        raise ArtifactError(message, place=str(folder), help="give another folder") from error
     except ArtifactError as error:
         message = "the folder holds something that is not an artifact"
         raise ArtifactError(message, place=str(folder), help="empty it, or give another folder") from error

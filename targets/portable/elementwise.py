@@ -18,7 +18,8 @@ BLOCK = 64
 def walk(body: Body, shape: Sequence[int], visit: Callable[[tuple[Expr, ...]], None], names: str = "ijklmnop") -> None:
     """Loops over every index of `shape`, outermost first; `visit` writes the innermost body."""
     with ExitStack() as stack:
-        index = [stack.enter_context(body.loop(names[d], size)) for d, size in enumerate(shape)]
+        known = [*names, *(f"i{d}" for d in range(len(names), len(shape)))]
+        index = [stack.enter_context(body.loop(name, size)) for name, size in zip(known, shape, strict=False)]
         visit(tuple(index))
 
 

@@ -171,7 +171,7 @@ def _open(folder: Path, name: str, needs_math: bool) -> ctypes.CDLL:
 def _value(entry: Mapping[str, Any]) -> Value:
     """Return an input or output that a manifest describes."""
     dtype = np.dtype(entry["type"])
-    scalar = next(t for t in SCALAR_TYPES.values() if t.dtype == dtype and t.bits != 4)
+    (scalar,) = (t for t in SCALAR_TYPES.values() if t.dtype == dtype and t.bits != 4)
     if entry["scale"] is None:
         return Value(entry["name"], TensorType(tuple(entry["shape"]), scalar))
     element = UniformType(scalar, (entry["scale"],), (entry["zero_point"],))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -50,7 +51,13 @@ def test_help_answers_at_once() -> None:
 
 
 def test_usage_errors_have_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["frobnicate"], ["compile"], ["bench", "x", "--threads", "0"]):
+    for arguments in (
+        [],
+        ["frobnicate"],
+        ["compile"],
+        ["bench", "x", "--threads", "0"],
+        ["verify", "x", "--seed", "-1"],
+    ):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         assert stopped.value.code == 2
@@ -81,6 +88,29 @@ def test_opt_prints_and_dumps_between_passes(tmp_path: Path, capsys: pytest.Capt
         "02-fold-batch-norm.qir",
         "03-fuse-activation.qir",
     ]
+
+
+def test_opt_reads_what_import_put_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "m.qir"
+    assert main(["import", MODEL, "-o", str(text), "--resources", "beside"]) == 0
+    assert text.with_suffix(".npz").exists()
+    assert main(["opt", str(text), "-p", "canonicalize", "-o", str(tmp_path / "beside.qir")]) == 0
+    assert main(["opt", MODEL, "-p", "canonicalize", "-o", str(tmp_path / "direct.qir")]) == 0
+    beside, direct = (parse_module((tmp_path / f"{n}.qir").read_text()) for n in ("beside", "direct"))
+    assert beside == direct
+
+
+def test_opt_refuses_standard_input_that_is_no_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\x08\x07\xff")))
+    assert "not UTF-8 text" in fails(capsys, "opt", "-", "-p", "canonicalize")
+
+
+def test_a_manifest_without_entries_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": "qcc-artifact-1"}')
+    for command in ("verify", "inspect", "bench"):
+        assert "manifest.json is not whole: name, " in fails(capsys, command, str(tmp_path))
 
 
 def test_lists_and_explanations(capsys: pytest.CaptureFixture[str]) -> None:

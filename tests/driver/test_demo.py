@@ -13,7 +13,11 @@ def test_the_demonstration_compiles_checks_and_compares(tmp_path: Path, capsys: 
     assert main(["demo", "-o", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     rows = [line for line in printed.splitlines() if "%" in line]
-    assert [row.split("  ")[0] for row in rows] == ["float32 on this machine", "int8 on this machine", "int8 in plain C"]
+    assert [row.split("  ")[0] for row in rows] == [
+        "float32 on this machine",
+        "int8 on this machine",
+        "int8 in plain C",
+    ]
     real, *int8 = (float(row.split("%")[0].split()[-1]) for row in rows)
     assert real >= 97.5
     assert all(accuracy >= real - 1.0 for accuracy in int8)

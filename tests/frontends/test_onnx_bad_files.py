@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from qcc.frontends import load
 from qcc.frontends.onnx import import_model, parse_model
-from qcc.ir import FrontendError, QccError, UsageError
+from qcc.ir import FrontendError, ParseError, QccError, UsageError
 from tests.frontends.onnx_models import model_of, one_node
 
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)
@@ -86,7 +86,7 @@ def test_content_decides_where_the_suffix_says_nothing(tmp_path: Path) -> None:
 def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "m.qir"
     path.write_bytes(b"module \xff\xfe")
-    with pytest.raises(FrontendError, match="is not text in UTF-8"):
+    with pytest.raises(ParseError, match="not UTF-8 text: byte 7"):
         load(path)
 
 

@@ -238,6 +238,7 @@ def movement_cases() -> Iterator[Case]:
     yield case(one(ops.Transpose, permutation=(0, 3, 1, 2)), codes(x))
     yield case(one(ops.Transpose, permutation=(3, 2, 1, 0)), codes(x, I32))
     yield case(one(ops.Transpose, permutation=(0, 1, 2, 3)), codes(x, I64))
+    yield case(one(ops.Transpose, permutation=tuple(reversed(range(10)))), codes((2,) * 10))
     yield case(one(ops.Slice, starts=(0, 4, 1, 0), sizes=(2, 3, 2, 2), strides=(1, -2, 3, 1)), codes(x))
     yield case(one(ops.Gather, axis=1, indices=(4, 0, 0, 2, 1, 3), indices_shape=(2, 3)), codes(x))
     yield case(one(ops.Gather, axis=-1, indices=(2,), indices_shape=()), codes(x, U8))

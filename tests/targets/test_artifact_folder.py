@@ -26,7 +26,7 @@ def test_a_new_folder(tmp_path: Path) -> None:
     assert save(FILES, tmp_path / "deep" / "out") == tmp_path / "deep" / "out"
     assert (tmp_path / "deep" / "out" / "a.h").read_bytes() == b"header"
     assert entries(tmp_path / "deep") == ["out"]
-    assert read_manifest(tmp_path / "deep" / "out")["format"] == "qcc-artifact-1"
+    assert (tmp_path / "deep" / "out" / "manifest.json").read_bytes() == FILES["manifest.json"]
 
 
 def test_an_empty_folder_and_an_old_artifact_are_replaced(tmp_path: Path) -> None:
@@ -149,6 +149,8 @@ def test_an_unwritable_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (b"\xff\xfe", "not JSON"),
         (b"[]", "format None"),
         (b'{"format": "qcc-artifact-0"}', "format 'qcc-artifact-0'"),
+        (FILES["manifest.json"], "not whole: name, target, machine"),
+        (b'{"format": "qcc-artifact-1", "files": 4, "name": 3}', "not whole: name, .*, files"),
     ],
 )
 def test_manifests_that_are_none(tmp_path: Path, text: bytes | None, message: str) -> None:

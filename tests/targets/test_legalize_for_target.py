@@ -61,6 +61,46 @@ def test_weights_beyond_the_narrow_range() -> None:
     LegalizeForTarget().run(net.build(), context(narrow_range_weights=False, symmetric_weights=False))
 
 
+@pytest.mark.parametrize(
+    ("operands", "reason"),
+    [
+        ("%x, %m, %any", "multipliers and shifts must be constants"),
+        ("%x, %m, %minus", "shifts must lie within 0 … 62, they are -1 … -1"),
+        ("%x, %m, %large", "shifts must lie within 0 … 62, they are 63 … 63"),
+    ],
+)
+def test_a_rescale_that_no_code_computes(operands: str, reason: str) -> None:
+    module = parse_module(f"""module @m stage integer {{
+      input %x : tensor<4xi8>
+      input %any : tensor<i8>
+      %m = constant() {{value = dense<5>}} : tensor<i32>
+      %minus = constant() {{value = dense<-1>}} : tensor<i8>
+      %large = constant() {{value = dense<63>}} : tensor<i8>
+      %y = rescale({operands}) {{to = i8, minimum = -128, maximum = 127}} : tensor<4xi8>
+      output %y as "y"
+    }}""")
+    with pytest.raises(TargetError, match=reason):
+        LegalizeForTarget().run(module, context())
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("input %t : tensor<256xi32>", "tables must be constants"),
+        (f"%t = constant() {{value = dense<{[0] * 256}>}} : tensor<256xi32>", "exponentials must not be negative"),
+    ],
+)
+def test_a_table_that_no_code_looks_up(table: str, reason: str) -> None:
+    module = parse_module(f"""module @m stage integer {{
+      input %x : tensor<4xi8>
+      {table}
+      %y = softmax_table(%x, %t) : tensor<4xi8>
+      output %y as "y"
+    }}""")
+    with pytest.raises(TargetError, match=reason):
+        LegalizeForTarget().run(module, context())
+
+
 def test_a_quantized_module_is_not_ready() -> None:
     with pytest.raises(PassError, match="no integer arithmetic"):
         LegalizeForTarget().run(Module("m", Stage.QUANTIZED, (), (), ()), context())
