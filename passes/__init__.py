@@ -9,6 +9,7 @@ from .canonicalize import Canonicalize
 from .eliminate_dead_code import EliminateDeadCode
 from .fold_batch_norm import FoldBatchNorm
 from .fold_constants import FoldConstants
+from .foreign import loaded_entry_points
 from .fuse_activation import FuseActivation
 from .fuse_tables import FuseTables
 from .hardware import HardwareSpec
@@ -53,6 +54,7 @@ __all__ = [  # by topic
     # which there are
     "ENTRY_POINTS",
     "load_file",
+    "loaded_entry_points",
     "pass_named",
     "register_pass",
     "registered_passes",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
 
-from qcc.ir import PassError, QccError
+from qcc.ir import QccError
 
 
 @contextmanager
-def foreign_code(as_error: Callable[[Exception], PassError]) -> Iterator[None]:
+def foreign_code(as_error: Callable[[Exception], QccError]) -> Iterator[None]:
     """Run code that anybody may have written; what it raises beside a QccError becomes `as_error(exception)`."""
     try:
         yield
@@ -20,6 +22,26 @@ def foreign_code(as_error: Callable[[Exception], PassError]) -> Iterator[None]:
     # compiler needs its name and a way on, not a traceback; the cause stays attached.
     except Exception as error:
         raise as_error(error) from error
+
+
+def loaded_entry_points(group: str, what: str, error_class: type[QccError]) -> Iterator[tuple[str, Any]]:
+    """Yield name and object of what installed packages bring by the entry points of `group`, loaded.
+
+    Args:
+        group: of the entry points.
+        what: what they bring, for messages: "passes".
+        error_class: of the error that names the package of one that can't be loaded.
+    """
+    for entry in metadata.entry_points(group=group):
+        package = entry.dist.name if entry.dist is not None else entry.value
+
+        def as_error(error: Exception, value: str = entry.value, package: str = package) -> QccError:
+            message = f"the {what} of package {package!r} can't be loaded: {sentence(error)}"
+            return error_class(message, place=value, help=f"update or uninstall {package}")
+
+        with foreign_code(as_error):
+            loaded = entry.load()
+        yield entry.name, loaded
 
 
 def raised_at(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from qcc.ir import PassError, c_identifier, nearest
 
 from .base import Pass
-from .foreign import foreign_code, raised_at, sentence
+from .foreign import foreign_code, loaded_entry_points, raised_at, sentence
 
 ENTRY_POINTS = "qcc.passes"
 
@@ -50,17 +50,8 @@ def pass_named(name: str) -> type[Pass]:
 @cache
 def load_entry_points() -> None:
     """Import the modules that installed packages name in the entry point group `qcc.passes`."""
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS):
-        package = entry.dist.name if entry.dist is not None else entry.value
-
-        def as_error(error: Exception, value: str = entry.value, package: str = package) -> PassError:
-            message = f"the passes of package {package!r} can't be loaded: {sentence(error)}"
-            return PassError(message, place=value, help=f"update or uninstall {package}")
-
-        with foreign_code(as_error):
-            entry.load()
+    for _ in loaded_entry_points(ENTRY_POINTS, "passes", PassError):
+        pass  # a module registers its passes while it is loaded
 
 
 def load_file(path: str | Path) -> dict[str, type[Pass]]:
@@ -80,7 +71,8 @@ def load_file(path: str | Path) -> dict[str, type[Pass]]:
 
     def as_error(error: Exception) -> PassError:
         sys.modules.pop(name, None)
-        return PassError(f"{path.name} can't be loaded: {sentence(error)}", place=raised_at(error))
+        help = "correct the file: it is run as it is"
+        return PassError(f"{path.name} can't be loaded: {sentence(error)}", place=raised_at(error), help=help)
 
     with foreign_code(as_error):
         spec.loader.exec_module(module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from qcc.ir import TargetError
+from qcc.passes import loaded_entry_points
 
 from .target import TargetFamily
 
@@ -21,7 +22,8 @@ def register_family(family: TargetFamily) -> TargetFamily:
             raise TargetError(f"two target families are named {family.name!r}", help="give yours another name")
         if shared and known.name != family.name:
             triples = ", ".join(sorted(shared))
-            raise TargetError(f"target family {family.name!r} claims {triples}, which belongs to {known.name!r}")
+            message = f"target family {family.name!r} claims {triples}, which belongs to {known.name!r}"
+            raise TargetError(message, help="give your family triples of its own")
     _FAMILIES[family.name] = family
     return family
 
@@ -40,12 +42,5 @@ def family_of(triple: str) -> TargetFamily | None:
 @cache
 def load_entry_points() -> None:
     """Import the modules that installed packages name in the entry point group `qcc.targets`."""
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=ENTRY_POINTS):
-        package = entry.dist.name if entry.dist is not None else entry.value
-        try:
-            entry.load()
-        except (ImportError, AttributeError, SyntaxError) as error:
-            message = f"the targets of package {package!r} can't be loaded: {error}"
-            raise TargetError(message, place=entry.value, help=f"update or uninstall {package}") from error
+    for _ in loaded_entry_points(ENTRY_POINTS, "targets", TargetError):
+        pass  # a module registers its families while it is loaded

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from qcc.ir import FrontendError, Module, UsageError
+from qcc.passes import loaded_entry_points
 
 ENTRY_POINT_GROUP = "qcc.frontends"
 
@@ -62,12 +62,11 @@ def registered_frontends() -> dict[str, Frontend]:
         module, _, attribute = place.partition(":")
         frontend: Frontend = getattr(importlib.import_module(module), attribute)()
         found.setdefault(frontend.name, frontend)
-    for entry in entry_points(group=ENTRY_POINT_GROUP):
-        loaded = entry.load()
+    for name, loaded in loaded_entry_points(ENTRY_POINT_GROUP, "frontends", FrontendError):
         frontend = loaded() if isinstance(loaded, type) else loaded
         if not isinstance(frontend, Frontend):
             raise FrontendError(
-                f"entry point {entry.name!r} of group {ENTRY_POINT_GROUP!r} is not a frontend",
+                f"entry point {name!r} of group {ENTRY_POINT_GROUP!r} is not a frontend",
                 help="it needs name, suffixes, recognizes and load, as qcc.frontends.Frontend says",
             )
         found.setdefault(frontend.name, frontend)
@@ -114,6 +113,7 @@ def load(path: str | Path, batch: int = 1, shapes: Shapes | None = None) -> Modu
 
     Raises:
         FrontendError: the file can't be read, or holds what qcc can't compile; all of that is listed.
+        ParseError, VerifyError, UsageError: of `.qir` text, as `qcc.ir.load_module`.
     """
     if batch < 1:
         raise UsageError(f"a batch of {batch} makes no sense", help="--batch takes a number from 1 on")

@@ -35,7 +35,7 @@ def entry_points_of(*points: EntryPoint) -> object:
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("toy", f"{__name__}:ToyFrontend", "qcc.frontends")
     monkeypatch.setattr(EntryPoint, "load", lambda self: ToyFrontend)
-    monkeypatch.setattr(frontend, "entry_points", entry_points_of(point))
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points_of(point))
 
 
 @pytest.mark.usefixtures("toy")
@@ -49,8 +49,16 @@ def test_an_entry_point_brings_a_format(tmp_path: Path) -> None:
 
 def test_an_entry_point_that_is_no_frontend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(EntryPoint, "load", lambda self: object())
-    monkeypatch.setattr(frontend, "entry_points", entry_points_of(EntryPoint("odd", "x:y", "qcc.frontends")))
+    point = EntryPoint("odd", "x:y", "qcc.frontends")
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points_of(point))
     with pytest.raises(FrontendError, match=r"entry point 'odd' of group 'qcc.frontends' is not a frontend"):
+        load(tmp_path / "m.onnx")
+
+
+def test_an_entry_point_that_can_not_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    point = EntryPoint("odd", "no_such_module:Frontend", "qcc.frontends")
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points_of(point))
+    with pytest.raises(FrontendError, match="frontends of package 'no_such_module:Frontend' can't be loaded"):
         load(tmp_path / "m.onnx")
 
 
