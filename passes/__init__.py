@@ -14,6 +14,7 @@ from .fuse_activation import FuseActivation
 from .fuse_tables import FuseTables
 from .hardware import HardwareSpec
 from .insert_rescale import InsertRescale
+from .intervals import Interval, interval_of
 from .keep_float import KeepFloat
 from .legalize_layout import LegalizeLayout
 from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
@@ -58,6 +59,9 @@ __all__ = [  # by topic
     "pass_named",
     "register_pass",
     "registered_passes",
+    # bounds of integer values
+    "Interval",
+    "interval_of",
     # integer forms of operations
     "Realizer",
     "realizes",

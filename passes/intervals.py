@@ -153,7 +153,7 @@ def _of_products(op: Op, operands: list[Interval], constants: list[Array | None]
         return Interval.of(0, 0)
     low, high = (end - op.input_zero_point for end in operands[0].ends)
     weight = constants[1]
-    if weight is None:
+    if weight is None or not weight.size:
         weight_low, weight_high = (end - op.weight_zero_point for end in operands[1].ends)
         depth = op.x.type.shape[-1] if isinstance(op, ops.Matmul) else op.weight.type.size // op.weight.type.shape[0]
         ends = [x * w for x in (low, high) for w in (weight_low, weight_high)]

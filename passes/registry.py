@@ -71,7 +71,7 @@ def load_file(path: str | Path) -> dict[str, type[Pass]]:
 
     def as_error(error: Exception) -> PassError:
         sys.modules.pop(name, None)
-        help = "correct the file: it is run as it is"
+        help = "correct the file"
         return PassError(f"{path.name} can't be loaded: {sentence(error)}", place=raised_at(error), help=help)
 
     with foreign_code(as_error):

@@ -23,7 +23,7 @@ from qcc.targets.nests.epilogue import Epilogue, rescale_for
 from qcc.targets.nests.matmul import matmul
 from qcc.targets.portable.elementwise import elementwise_body
 from qcc.targets.portable.parameters import Parameters, storage_dtype
-from qcc.targets.portable.sums import accumulator
+from qcc.targets.portable.sums import sum_bounds
 
 #: Smallest shift and largest of a rescale that the nests have.
 SHIFTS = (1, LARGEST_SHIFT)
@@ -158,7 +158,7 @@ def _epilogue(kernel: Kernel, match: _Match) -> Epilogue:
     if match.rescale is None:
         return Epilogue("int32")
     rescale = match.rescale
-    low, high = accumulator(match.anchor, dict(kernel.constants), 0 if isinstance(match.anchor, Conv2d) else 1).bounds
+    low, high = sum_bounds(match.anchor, kernel.constants)
     limit = min(max(-low, high), 2**31)
     shift = kernel.constants[rescale.shift.name]
     own = rescale_for(shift, rescale.output_zero_point, rescale.minimum, rescale.maximum, limit)

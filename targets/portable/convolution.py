@@ -66,7 +66,7 @@ class _Nest:
     def of(parameters: Parameters, op: Conv2d | ConvTranspose2d) -> _Nest:
         """Choose the form and order the weights for it."""
         constants = dict(parameters.kernel.constants)
-        sums = accumulator(op, constants, 0)
+        sums = accumulator(op, constants)
         folded = folded_bias(op, constants, 0) if _sees_all_taps(op) and sums.dtype == "int32" else None
         x = activations(parameters, op.x, 0 if folded is not None else op.input_zero_point)
         data = constants.get(op.weight.name)

@@ -30,7 +30,7 @@ def matmul(kernel: Kernel) -> LoweredKernel:
         raise IrError(f"{op.name} is not a matrix product")
     parameters = Parameters(kernel)
     constants = dict(kernel.constants)
-    sums = accumulator(op, constants, 1)
+    sums = accumulator(op, constants)
     data = constants.get(op.weight.name)
     transposed = data is not None and data.ndim == 2 and not op.result.type.is_float
     folded = folded_bias(op, constants, 1) if transposed and sums.dtype == "int32" else None

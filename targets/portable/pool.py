@@ -12,7 +12,7 @@ from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters, code_range, storage_dtype
-from qcc.targets.portable.sums import BLOCK, Source, activations
+from qcc.targets.portable.sums import BLOCK, Source, activations, sum_bounds
 from qcc.targets.portable.windows import Span, span
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
@@ -42,14 +42,8 @@ class _Nest:
     def dtype(self) -> str:
         """The type of a running maximum or sum."""
         if isinstance(self.op, SumPool2d):
-            return "int32" if terms.carrier(*self._sum_bounds()) == "int32" else "int64"
+            return "int32" if terms.carrier(*sum_bounds(self.op)) == "int32" else "int64"
         return storage_dtype(self.op.x.type)
-
-    def _sum_bounds(self) -> tuple[int, int]:
-        """Bounds of a window's sum."""
-        low, high = (c - self.x.zero_point for c in code_range(self.op.x.type))
-        taps = self.op.kernel[0] * self.op.kernel[1]
-        return min(0, taps * low), max(0, taps * high)
 
     def emit(self) -> None:
         """All pixels, all blocks of channels."""
@@ -107,7 +101,7 @@ class _Nest:
         """The result of a window."""
         op = self.op
         if isinstance(op, SumPool2d):
-            return terms.wrap(Term(value, self.dtype, *self._sum_bounds()), op.result.type.element.storage)
+            return terms.wrap(Term(value, self.dtype, *sum_bounds(self.op)), op.result.type.element.storage)
         if not isinstance(op, AvgPool2d):
             return terms.loaded(value, self.dtype, *code_range(op.x.type))
         taps = tir.constant(op.kernel[0] * op.kernel[1])

@@ -18,7 +18,7 @@ from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters, code_range, storage_dtype
-from qcc.targets.portable.sums import BLOCK, Source, activations
+from qcc.targets.portable.sums import BLOCK, Source, activations, sum_bounds
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
 
@@ -98,17 +98,13 @@ class _Nest:
         """Elements that one result is reduced from."""
         return math.prod(self.axes.select(reduced=True))
 
-    def _sum_bounds(self) -> tuple[int, int]:
-        low, high = (c - self.x.zero_point for c in code_range(self.op.x.type))
-        return min(0, self.count * low), max(0, self.count * high)
-
     @property
     def dtype(self) -> str:
         """The type of a running result."""
         stored = storage_dtype(self.op.x.type)
         if not isinstance(self.op, ReduceSum) or stored.startswith("float"):
             return stored
-        return "int32" if terms.carrier(*self._sum_bounds()) == "int32" else "int64"
+        return "int32" if terms.carrier(*sum_bounds(self.op)) == "int32" else "int64"
 
     def emit(self) -> None:
         """All results: blocks of the last kept dimension where it is innermost, else one at a time."""
@@ -177,7 +173,7 @@ class _Nest:
         """The result."""
         op = self.op
         if isinstance(op, ReduceSum) and not op.result.type.is_float:
-            return terms.wrap(Term(value, self.dtype, *self._sum_bounds()), op.result.type.element.storage)
+            return terms.wrap(Term(value, self.dtype, *sum_bounds(self.op)), op.result.type.element.storage)
         if isinstance(op, ReduceMean):
             return Term(value / tir.number(self.count, self.dtype), self.dtype)
         return terms.loaded(value, self.dtype, *code_range(op.x.type))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import Array, ScalarType, TensorType, Value
+from qcc.ir import Array, Op, ScalarType, TensorType, Value
 from qcc.ir.ops import Conv2d, ConvTranspose2d, Matmul
+from qcc.passes import Interval, interval_of
 from qcc.targets import terms, tir
 from qcc.targets.portable.elements import Place
 from qcc.targets.portable.parameters import Parameters, Table, code_range, storage_dtype
@@ -74,53 +75,26 @@ class Accumulator:
         return terms.wrap(Term(total, "int32", low, high), self.result)
 
 
-def accumulator(op: SumOp, kernel_constants: dict[str, Array], axis: int) -> Accumulator:
-    """The accumulator of a sum of products.
-
-    Args:
-        op: the operation.
-        kernel_constants: data of its constant operands.
-        axis: the axis of the weights that the outputs lie along; all others are summed over.
-    """
-    x, w = op.x.type, op.weight.type
-    if op.result.type.is_float:
-        return Accumulator(storage_dtype(op.result.type), (0, 0), op.result.type.element.storage)
-    x_low, x_high = (c - op.input_zero_point for c in code_range(x))
-    data = kernel_constants.get(op.weight.name)
-    if data is None:
-        w_low, w_high = (c - op.weight_zero_point for c in code_range(w))
-        ends = [a * b for a in (x_low, x_high) for b in (w_low, w_high)]
-        depth = w.size // max(w.shape[axis], 1) if not isinstance(op, Matmul) else x.shape[-1]
-        low, high = depth * min(0, *ends), depth * max(0, *ends)
-    else:
-        low, high = product_bounds(data, op.weight_zero_point, (x_low, x_high), axis, isinstance(op, Matmul))
-    low, high = _with_bias(op, kernel_constants, low, high)
+def accumulator(op: SumOp, kernel_constants: Mapping[str, Array]) -> Accumulator:
+    """The accumulator of a sum of products; `kernel_constants` is the data of its constant operands."""
     result = op.result.type.element.storage
+    if op.result.type.is_float:
+        return Accumulator(storage_dtype(op.result.type), (0, 0), result)
     # Partial sums stay within these bounds too: they include 0 and the bias.
+    low, high = sum_bounds(op, kernel_constants)
     if terms.carrier(low, high) == "int32":
         return Accumulator("int32", (low, high), result)
     return Accumulator("int64" if result.bits > 32 else "uint32", (low, high), result)
 
 
-def product_bounds(weights: Array, zero_point: int, x: tuple[int, int], axis: int, batched: bool) -> tuple[int, int]:
-    """Bounds of every partial sum of x·w over the weights of one output, x anywhere within its bounds.
-
-    `batched` weights of a matrix product have more axes that are not summed over than the one of the outputs.
-    """
-    w = weights.astype(np.int64) - zero_point
-    ends = (w * x[0], w * x[1])
-    summed = (-2,) if batched else tuple(a for a in range(w.ndim) if a != axis)
-    low = np.minimum(np.minimum(*ends), 0).sum(axis=summed)
-    high = np.maximum(np.maximum(*ends), 0).sum(axis=summed)
-    return int(low.min(initial=0)), int(high.max(initial=0))
-
-
-def _with_bias(op: SumOp, constants: dict[str, Array], low: int, high: int) -> tuple[int, int]:
-    if op.bias is None:
-        return low, high
-    data = constants.get(op.bias.name)
-    least, most = code_range(op.bias.type) if data is None else terms.array_bounds(data)
-    return low + min(0, least), high + max(0, most)
+def sum_bounds(op: Op, kernel_constants: Mapping[str, Array] | None = None) -> tuple[int, int]:
+    """Bounds of every partial sum of an integer operation that sums, for any codes: what `prove-accumulators` finds."""
+    constants = [(kernel_constants or {}).get(v.name) for v in op.operands]
+    operands = [
+        Interval.of(*(code_range(v.type) if data is None else terms.array_bounds(data)))
+        for v, data in zip(op.operands, constants, strict=True)
+    ]
+    return interval_of(op, operands, constants).ends
 
 
 @dataclass(frozen=True)
