@@ -53,7 +53,8 @@ def check_inputs(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array
         try:
             array = np.asarray(inputs[value.name])
         except ValueError as error:
-            raise EvaluationError(f"input {value.name!r} is no array: {error}") from error
+            help = "give nested lists of equal lengths, or an array"
+            raise EvaluationError(f"input {value.name!r} is no array: {error}", help=help) from error
         if array.shape != value.type.shape:
             raise EvaluationError(
                 f"input {value.name!r} has shape {list(array.shape)}, the model takes {list(value.type.shape)}"

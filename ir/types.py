@@ -91,6 +91,11 @@ class ScalarType(ElementType):
         return (1 << (self.bits - 1)) - 1 if self.kind == "i" and self.bits > 1 else (1 << self.bits) - 1
 
     @property
+    def codes(self) -> Array:
+        """Every integer of the type in order, for types small enough to list: the entries of a table."""
+        return np.arange(self.minimum, self.maximum + 1).astype(self.dtype)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy type that holds an element (4-bit types are held in 8 bits, `i1` in bool)."""
         if self.bits == 1:

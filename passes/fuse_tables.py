@@ -105,9 +105,7 @@ def is_code_function(op: CodeFunction, rewriter: Rewriter) -> bool:
 
 def all_codes(x: Value, channels: int) -> Array:
     """Return every code of x's type as 256×channels."""
-    storage = x.type.element.storage
-    codes = np.arange(storage.minimum, storage.maximum + 1).astype(storage.dtype)
-    return np.repeat(codes[:, None], channels, axis=1)
+    return np.repeat(x.type.element.storage.codes[:, None], channels, axis=1)
 
 
 def apply_to_codes(op: CodeFunction, codes: Array, rewriter: Rewriter) -> Array:

@@ -102,11 +102,12 @@ def _transfer(op: Op, operands: list[Range]) -> Range | None:
             return operands[0][0] + operands[1][0], operands[0][1] + operands[1][1]
         case ops.Sub():
             return operands[0][0] - operands[1][1], operands[0][1] - operands[1][0]
-        case ops.Mul() | ops.Prelu():
+        case ops.Mul():
             products = [a * b for a, b in product(*operands)]
-            if isinstance(op, ops.Prelu):
-                products = [operands[0][0], *operands[0], *(p for p in products if operands[0][0] < 0)]
             return min(products), max(products)
+        case ops.Prelu():  # max(x, 0) + slope · min(x, 0), one of which is 0
+            ends = [max(x, 0.0) for x in operands[0]] + [min(x, 0.0) * slope for x, slope in product(*operands)]
+            return min(ends), max(ends)
         case ops.Div() if operands[1][0] > 0 or operands[1][1] < 0:
             quotients = [a / b for a, b in product(*operands)]
             return min(quotients), max(quotients)

@@ -92,7 +92,8 @@ class Recipe:
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise PassError(f"the recipe can't be read: {error.strerror}", place=str(path)) from error
+            help = "give the path of a TOML file, or one of: " + ", ".join(RECIPES)
+            raise PassError(f"the recipe can't be read: {error.strerror}", place=str(path), help=help) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             help = "sections: [weights], [activations], [calibration], [keep-float]"
             raise PassError(f"the recipe is not valid TOML: {error}", place=str(path), help=help) from error

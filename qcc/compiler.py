@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qcc.frontends import load
-from qcc.ir import Array, Module, Op, PassError, Stage, UsageError, c_identifier, registered_ops
+from qcc.ir import Array, Module, Op, Stage, UsageError, c_identifier, registered_ops
 from qcc.passes import Part, Pass, PassContext, PassManager, Pipeline, Progress, default_pipeline, load_recipe
 from qcc.samples import Samples, check_samples
 from qcc.targets import Target
@@ -103,7 +102,8 @@ def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -
     """Return the default pipeline from the module's stage on; an error where data or sense is missing."""
     if module.stage is not Stage.FLOAT:
         if options.keep_float or options.recipe == FLOAT:
-            raise UsageError(f"the module is {module.stage.value} already: it has been decided what stays in float")
+            message = f"the module is {module.stage.value} already: it has been decided what stays in float"
+            raise UsageError(message, help="leave --keep-float and --recipe float out, or compile the float model")
         parts = [Part.TARGET] if module.stage is Stage.INTEGER else [Part.QUANTIZE, Part.TARGET]
         pipeline = default_pipeline(parts, {"insert-rescale": profile_options(options)})
         done = ("calibrate", "propagate-ranges", "nudge-zero-points")
@@ -111,13 +111,13 @@ def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -
     if options.recipe == FLOAT:
         if options.arithmetic is not None:
             raise UsageError("the recipe `float` has no arithmetic profile", help="leave --arithmetic out")
-        return default_pipeline([Part.FLOAT, Part.TARGET], keep_float=keep_float_options(module, options.keep_float))
+        return default_pipeline([Part.FLOAT, Part.TARGET], keep_float=keep_float_options(options.keep_float))
     recipe = load_recipe(options.recipe)
     if not calibrated:
         help = "give samples: --calibration X.npz, keys input names, first axis samples; or --recipe float"
         raise UsageError("a float model needs calibration data to be quantized", help=help)
     given = {**recipe.pass_options(), "insert-rescale": profile_options(options)}
-    kept = merged(recipe.keep_float_options(), keep_float_options(module, options.keep_float))
+    kept = merged(recipe.keep_float_options(), keep_float_options(options.keep_float))
     return default_pipeline(options=given, keep_float=kept)
 
 
@@ -126,16 +126,11 @@ def profile_options(options: CompileOptions) -> dict[str, str]:
     return {} if options.arithmetic is None else {"profile": options.arithmetic}
 
 
-def keep_float_options(module: Module, wanted: Sequence[str]) -> dict[str, object]:
+def keep_float_options(wanted: Sequence[str]) -> dict[str, object]:
     """Return the options of the pass `keep-float` for operation names and regular expressions on names."""
     known = registered_ops()
     kinds = tuple(w for w in wanted if w in known)
     patterns = [w for w in wanted if w not in known]
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise PassError(f"--keep-float {pattern!r} is not a regular expression: {error}") from error
     options: dict[str, object] = {"ops": kinds} if kinds else {}
     if patterns:
         options["pattern"] = tuple(patterns)

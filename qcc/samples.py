@@ -46,7 +46,8 @@ def batch_size(inputs: Sequence[Value]) -> int:
     sizes = {v.type.shape[0] for v in inputs if v.type.rank}
     if len(sizes) != 1 or any(not v.type.rank for v in inputs):
         shapes = ", ".join(f"{v.name} {list(v.type.shape)}" for v in inputs)
-        raise UsageError(f"the inputs do not share a first axis of samples: {shapes}")
+        message = f"the inputs do not share a first axis of samples: {shapes}"
+        raise UsageError(message, help="export the model with the batch as the first axis of every input")
     return sizes.pop()
 
 

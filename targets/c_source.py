@@ -28,9 +28,6 @@ typedef char qcc_arithmetic_shift[((-1) >> 1) == -1 ? 1 : -1];
 WIDTH = 112
 """Characters of a comment's line."""
 
-MATH_HEADER = "math.h"
-"""The header that source with float arithmetic needs besides `C_HEADERS`."""
-
 _FLOAT_CALL = re.compile(tir.FLOAT_LITERAL + r"(32|64)_([0-9a-f]+)\(\)")
 _SIGNATURE = re.compile(r"^void (\w+)\(([^)]*)\) \{", re.MULTILINE)
 _GENERATED = (

@@ -64,7 +64,7 @@ class PlanMemory(Pass):
         """Return the module with offsets, and the arena's size among its attributes."""
         alignment = self.alignment or (context.target.alignment if context.target is not None else 16)
         if alignment < 1 or alignment & (alignment - 1):
-            raise PassError(f"alignment {alignment} is not a power of two", place=str(self))
+            raise PassError(f"alignment {alignment} is not a power of two", place=str(self), help="try alignment=16")
         memory = Memory(module, partition(module))
         buffers = memory.buffers
         packed = pack(buffers, alignment)

@@ -120,7 +120,7 @@ def _quotient(r: Realizer, op: ops.Div) -> None:
         raise PassError("a quotient of 16-bit codes has no integer form", help="keep it in float: --keep-float div")
     ratio = np.float64(a.scale) / (np.float64(b.scale) * np.float64(y.scale))
     cut = min(ratio, 1024.0)
-    distance = np.arange(b.storage_type.minimum, b.storage_type.maximum + 1) - np.int64(b.zero_point)
+    distance = b.storage_type.codes.astype(np.int64) - b.zero_point
     with np.errstate(divide="ignore"):
         reciprocals = np.where(distance == 0, np.inf, ratio / distance)
     n = sum_shift([np.asarray(cut)], 8)

@@ -6,17 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qcc.ir import Array, PassError, UniformType, Value, ops
+from qcc.ir import Array, PassError, Value, ops
 
 from .realizer import Realizer, clamp_codes, realizes
 
 #: Largest entry of a table of exponentials.
 _LARGEST_EXPONENTIAL = 2**24
-
-
-def all_codes(storage: UniformType) -> Array:
-    """Return every 8-bit code of a type's storage in order."""
-    return np.arange(storage.storage_type.minimum, storage.storage_type.maximum + 1).astype(storage.storage_type.dtype)
 
 
 def define_table(r: Realizer, result: Value, x: Value, function: Callable[[Array], Array]) -> None:
@@ -29,7 +24,7 @@ def define_table(r: Realizer, result: Value, x: Value, function: Callable[[Array
         help = "keep it in float (--keep-float), or use 8-bit activations"
         raise PassError(f"a function of {own.storage_type.bits}-bit codes has no table", help=help)
     with np.errstate(all="ignore"):
-        real = np.asarray(function(own.dequantize(all_codes(own))), np.float32)
+        real = np.asarray(function(own.dequantize(own.storage_type.codes)), np.float32)
     table = to.quantize(np.where(np.isnan(real), np.float32(0), real))
     r.define(result, ops.Table, r.codes(x), r.integers(table, f"{result.name}_table"))
 

@@ -16,7 +16,7 @@ from qcc.ir import UsageError
 def run(arguments: argparse.Namespace) -> int:
     """Time calls and print the figures."""
     if not 0 < arguments.seconds <= 3600:
-        raise UsageError(f"--seconds {arguments.seconds} is not between 0 and 3600")
+        raise UsageError(f"--seconds {arguments.seconds} is not between 0 and 3600", help="for example --seconds 2")
     artifact = Artifact.load(arguments.artifact)
     macs = total_macs(artifact.module.ops)
     timing = measure(artifact.make_call, macs, arguments.threads, arguments.seconds)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from qcc.ir import F32, I8, Array, Builder, Module, Op, TensorType, UniformType, Value, evaluate, evaluate_op, ops
+from qcc.ir import F32, I8, Array, Builder, Module, Op, TensorType, UniformType, evaluate, evaluate_op, ops
 from qcc.passes import HardwareSpec, PassContext, PassManager, parse_pipeline
 
 TO_QUANTIZED = "calibrate,propagate-ranges,nudge-zero-points,quantize-weights"
@@ -42,13 +42,6 @@ def codes_of(module: Module, real: Mapping[str, Array]) -> dict[str, Array]:
 
 def outputs(module: Module, real: Mapping[str, Array]) -> dict[str, Array]:
     return evaluate(module, codes_of(module, real))
-
-
-def one_op(emit: Callable[[Builder], Value], name: str = "y") -> Module:
-    """Return the module whose only output is what `emit` builds."""
-    builder = Builder("net")
-    builder.output(name, emit(builder))
-    return builder.build()
 
 
 def ops_named(module: Module, op_class: type[Op]) -> list[Op]:

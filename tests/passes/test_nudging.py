@@ -31,7 +31,7 @@ def binary32(x: Fraction) -> Fraction:
 
 
 def fake_quant_parameters(minimum: float, maximum: float, lowest: int, highest: int) -> tuple[Fraction, int]:
-    """ARITHMETIC's §1.3, unsigned codes 0 … 255 for 8 bits moved to lowest … highest."""
+    """TensorFlow's FakeQuant rule in exact arithmetic, its unsigned codes moved to lowest … highest."""
     low, high = Fraction(min(minimum, 0.0)), Fraction(max(maximum, 0.0))
     levels = highest - lowest
     scale = binary32(binary32(high - low) / levels)

@@ -121,6 +121,19 @@ def test_a_constant_that_never_wins_does_not_widen() -> None:
     assert ranges(build)["y"] == (-1, 4)
 
 
+@pytest.mark.parametrize(
+    ("x", "slopes", "expected"),
+    [((-10, 4), [0.01, 0.2], (-2, 4)), ((-10, 4), [-0.5, 0.25], (-2.5, 5)), ((1, 4), [-0.5, 2.0], (0, 4))],
+)
+def test_prelu_scales_only_what_is_negative(
+    x: tuple[float, float], slopes: list[float], expected: tuple[float, float]
+) -> None:
+    def build(b: Builder) -> Value:
+        return b.emit(ops.Prelu, b.input("x", calibrated(*x, 2)), b.constant(np.array(slopes, np.float32)), name="y")
+
+    assert ranges(build)["y"] == pytest.approx(expected)
+
+
 def test_operations_kept_in_float_share_nothing() -> None:
     def build(b: Builder) -> Value:
         a, c = b.input("a", calibrated(-1, 2, 1, 4)), b.input("c", calibrated(0, 5, 1, 4))

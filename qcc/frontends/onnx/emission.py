@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from qcc.ir import (
-    F32,
     SCALAR_TYPES,
     Array,
     Dense,
@@ -250,8 +249,3 @@ def check_fold_size(elements: int) -> None:
     """Raise Unsupported where a tensor to be computed at import would be too large."""
     if elements > FOLD_LIMIT:
         raise Unsupported(f"a constant of {elements} elements would be computed, {FOLD_LIMIT} is the limit")
-
-
-def as_compiled(type: TensorType) -> TensorType:
-    """Return the type that a tensor has in the module: all floats are f32."""
-    return type.with_element(F32) if type.is_float else type
