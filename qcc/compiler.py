@@ -101,9 +101,7 @@ def compile_module(module: Module, samples: Samples | None, options: CompileOpti
 def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -> Pipeline:
     """Return the default pipeline from the module's stage on; an error where data or sense is missing."""
     if module.stage is not Stage.FLOAT:
-        if options.keep_float or options.recipe == FLOAT:
-            message = f"the module is {module.stage.value} already: it has been decided what stays in float"
-            raise UsageError(message, help="leave --keep-float and --recipe float out, or compile the float model")
+        check_decided(module.stage, calibrated, options)
         parts = [Part.TARGET] if module.stage is Stage.INTEGER else [Part.QUANTIZE, Part.TARGET]
         pipeline = default_pipeline(parts, {"insert-rescale": profile_options(options)})
         done = ("calibrate", "propagate-ranges", "nudge-zero-points")
@@ -119,6 +117,20 @@ def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -
     given = {**recipe.pass_options(), "insert-rescale": profile_options(options)}
     kept = merged(recipe.keep_float_options(), keep_float_options(options.keep_float))
     return default_pipeline(options=given, keep_float=kept)
+
+
+def check_decided(stage: Stage, calibrated: bool, options: CompileOptions) -> None:
+    """Raise UsageError where an option asks for what has been decided in a quantized or integer module."""
+    given = {
+        "--calibration": calibrated,
+        "--recipe": options.recipe != CompileOptions.recipe,
+        "--keep-float": bool(options.keep_float),
+        "--arithmetic": options.arithmetic is not None and stage is Stage.INTEGER,
+    }
+    useless = [flag for flag, is_given in given.items() if is_given]
+    if useless:
+        message = f"the module is {stage.value} already: {', '.join(useless)} can't change it"
+        raise UsageError(message, help="leave it out, or compile the float model")
 
 
 def profile_options(options: CompileOptions) -> dict[str, str]:

@@ -48,7 +48,12 @@ def batch_size(inputs: Sequence[Value]) -> int:
         shapes = ", ".join(f"{v.name} {list(v.type.shape)}" for v in inputs)
         message = f"the inputs do not share a first axis of samples: {shapes}"
         raise UsageError(message, help="export the model with the batch as the first axis of every input")
-    return sizes.pop()
+    size = sizes.pop()
+    if not size:
+        raise UsageError(
+            "the first axis of the inputs has no element, so no sample fits", help="export with a batch of 1"
+        )
+    return size
 
 
 def read_npz(path: Path) -> dict[str, Array]:

@@ -230,5 +230,6 @@ def element(op: Op, scope: Scope) -> Term:
     expression = (FLOAT_EXPRESSIONS if real else EXPRESSIONS).get(type(op))
     if expression is None:
         kind = "reals" if real else "integers"
-        raise TargetError(f"there is no code for {op.name} of {kind}", place=op.location.node, op=print_op(op))
+        message, help = f"there is no code for {op.name} of {kind}", "see `qcc ops` for operations that do the same"
+        raise TargetError(message, place=op.location.node, op=print_op(op), help=help)
     return expression(op, scope)

@@ -51,7 +51,8 @@ def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     for kind, nest in _nests().items():
         if isinstance(anchor, kind):
             return nest(kernel)
-    raise TargetError(f"there is no code for {anchor.name}", place=anchor.location.node, op=print_op(anchor))
+    message, help = f"there is no code for {anchor.name}", "see `qcc ops` for operations that do the same"
+    raise TargetError(message, place=anchor.location.node, op=print_op(anchor), help=help)
 
 
 def _nests() -> dict[type[Op], Callable[[Kernel], LoweredKernel]]:

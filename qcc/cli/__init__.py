@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"qcc: error: {where}{error.strerror or error}", file=sys.stderr)
+        help = "check that the path exists, can be used, and its disk has room"
+        print(f"qcc: error: {where}{error.strerror or error}\n  help: {help}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("qcc: interrupted", file=sys.stderr)

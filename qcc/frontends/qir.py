@@ -22,6 +22,10 @@ class QirFrontend:
     def load(self, path: Path, batch: int, shapes: Shapes) -> Module:
         """Return the module, verified; its shapes are fixed, so `batch` and `shapes` must agree with them."""
         module = load_module(path)
+        unknown = sorted(set(shapes) - {v.name for v in module.inputs})
+        if unknown:
+            help = "inputs: " + ", ".join(v.name for v in module.inputs)
+            raise FrontendError(f"there is no input {unknown[0]!r} to give a shape", place=str(path), help=help)
         for value in module.inputs:
             asked = tuple(shapes.get(value.name, value.type.shape))
             if asked != value.type.shape or (batch != 1 and value.type.shape[:1] != (batch,)):

@@ -107,6 +107,30 @@ def test_opt_refuses_standard_input_that_is_no_text(
     assert "not UTF-8 text" in fails(capsys, "opt", "-", "-p", "canonicalize")
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--recipe", "int8-percentile"],
+        ["--keep-float", "clamp"],
+        ["--arithmetic", "single"],
+        ["--calibration", "{npz}"],
+    ],
+)
+def test_nothing_that_was_asked_for_is_ignored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    module, samples = tmp_path / "m.qir", tmp_path / "x.npz"
+    module.write_text("""module @m stage integer {
+      input %x : tensor<1x4xi8>
+      %y = clamp(%x) {minimum = 0.0, maximum = 5.0} : tensor<1x4xi8>
+      output %y as "y"
+    }""")
+    np.savez(samples, allow_pickle=False, x=np.zeros((2, 4), np.int8))
+    given = [o.replace("{npz}", str(samples)) for o in option]
+    text = fails(capsys, "compile", str(module), "-o", str(tmp_path / "out"), "--target", "c", *given)
+    assert f"the module is integer already: {option[0]} can't change it" in text
+
+
 def test_a_manifest_without_entries_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "manifest.json").write_text('{"format": "qcc-artifact-1"}')
     for command in ("verify", "inspect", "bench"):

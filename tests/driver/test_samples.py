@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qcc.ir import F32, I8, CalibrationError, TensorType, UniformType, UsageError, Value
-from qcc.samples import check_samples, example_samples, read_npz, to_codes, to_real
+from qcc.samples import batch_size, check_samples, example_samples, read_npz, to_codes, to_real
 
 REAL = Value("x", TensorType((2, 3), F32))
 CODES = Value("q", TensorType((1, 4), UniformType(I8, (0.5,), (3,))))
@@ -39,6 +39,12 @@ def test_rows_are_grouped_by_the_models_first_axis_and_the_last_one_fills_up() -
 def test_data_that_does_not_fit_is_refused(data: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(CalibrationError, match=message):
         check_samples(data, [REAL], "test")
+
+
+@pytest.mark.parametrize(("shape", "message"), [((), "share a first axis"), ((0, 3), "has no element")])
+def test_inputs_that_take_no_samples_are_refused(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        batch_size([Value("x", TensorType(shape, F32))])
 
 
 def test_inputs_of_different_lengths_are_refused() -> None:

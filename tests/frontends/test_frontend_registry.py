@@ -77,3 +77,5 @@ def test_qir_text_has_fixed_shapes(tmp_path: Path) -> None:
         load(path, batch=2)
     with pytest.raises(FrontendError, match=r"input 'x' has the fixed shape \[1, 4\]"):
         load(path, shapes={"x": (2, 4)})
+    with pytest.raises(FrontendError, match="there is no input 'z' to give a shape"):
+        load(path, shapes={"z": (1, 4)})
