@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +24,28 @@ TARGETS = tuple(
 )
 
 
-def run_parts(
-    module: Module, parts: Sequence[Part], context: PassContext, keep_float: Mapping[str, tuple[str, ...]] | None = None
-) -> Module:
+@dataclass(frozen=True)
+class Ways:
+    """How to quantize.
+
+    Attributes:
+        keep_float: name of an operation that stays in float.
+        options: by pass name, as a recipe gives them.
+        hardware: what of the target's hardware is otherwise.
+    """
+
+    keep_float: str = ""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+
+
+DEFAULT = Ways()
+
+
+def run_parts(module: Module, parts: Sequence[Part], context: PassContext, ways: Ways = DEFAULT) -> Module:
     """Return the module behind parts of the default pipeline, verified, its text read back."""
-    module = PassManager(default_pipeline(parts, keep_float=keep_float)).run(module, context)
+    kept = {"ops": (ways.keep_float,)} if ways.keep_float else None
+    module = PassManager(default_pipeline(parts, ways.options, kept)).run(module, context)
     verify(module)
     assert parse_module(print_module(module)) == module
     return module
@@ -36,11 +55,11 @@ def quantized(
     module: Module,
     calibration: Sequence[Mapping[str, Array]],
     hardware: HardwareSpec,
-    keep_float: Mapping[str, tuple[str, ...]] | None = None,
+    ways: Ways = DEFAULT,
 ) -> Module:
     """Return the integer module, not planned yet."""
     context = PassContext(hardware=hardware, calibration=lambda: calibration)
-    return run_parts(module, (Part.FLOAT, Part.QUANTIZE), context, keep_float)
+    return run_parts(module, (Part.FLOAT, Part.QUANTIZE), context, ways)
 
 
 def kinds_to_keep(module: Module) -> list[str]:
@@ -53,16 +72,17 @@ def planned(
     module: Module,
     calibration: Sequence[Mapping[str, Array]],
     targets: Sequence[Target],
-    keep_float: Mapping[str, tuple[str, ...]] | None = None,
+    ways: Ways = DEFAULT,
 ) -> list[tuple[Module, Target]]:
     """Return the integer module for each target."""
     integer: dict[HardwareSpec, Module] = {}
     found = []
     for target in targets:
-        if target.hardware not in integer:
-            integer[target.hardware] = quantized(module, calibration, target.hardware, keep_float)
-        context = PassContext(hardware=target.hardware, target=target)
-        found.append((run_parts(integer[target.hardware], (Part.TARGET,), context), target))
+        hardware = replace(target.hardware, **ways.hardware)
+        if hardware not in integer:
+            integer[hardware] = quantized(module, calibration, hardware, ways)
+        context = PassContext(hardware=hardware, target=target)
+        found.append((run_parts(integer[hardware], (Part.TARGET,), context), target))
     return found
 
 
@@ -92,10 +112,10 @@ def check_model(
     inputs: Sequence[Mapping[str, Array]],
     folder: Path,
     targets: Sequence[Target] = TARGETS,
-    keep_float: Mapping[str, tuple[str, ...]] | None = None,
+    ways: Ways = DEFAULT,
 ) -> None:
     """Quantize, compile and run a model on each target, and in float on the last; every output must be right."""
-    compiled = [*planned(module, inputs, targets, keep_float), planned_float(module, targets[-1])]
+    compiled = [*planned(module, inputs, targets, ways), planned_float(module, targets[-1])]
     batch = compile_batch(compiled, folder)
     found = [
         f"{t}: {d}" for n, (_, t) in enumerate(compiled) for d in differences(batch, n, [*inputs, *extremes(inputs)])
