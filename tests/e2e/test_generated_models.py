@@ -29,7 +29,7 @@ EXAMPLES = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=25,
+    max_examples=20,
     suppress_health_check=list(HealthCheck),
 )
 MORE = settings(EXAMPLES, max_examples=60)
