@@ -94,7 +94,8 @@ def evaluate_op(op: Op, operands: list[Array]) -> tuple[Array, ...]:
     try:
         if not direct:
             operands = [real(t, a) for t, a in zip(types, operands, strict=True)]
-        results = op.evaluate(*operands)
+        with np.errstate(all="ignore"):  # infinities and NaN are values of IEEE arithmetic, not accidents
+            results = op.evaluate(*operands)
     except (ArithmeticError, IndexError, IrError, MemoryError, TypeError, ValueError) as error:
         reason = error.message if isinstance(error, IrError) else str(error) or type(error).__name__
         raise EvaluationError(f"{op.name} failed: {reason}", place=op.location.node, op=print_op(op)) from error
