@@ -31,7 +31,7 @@ from .fixed_point import (
     saturating_rounding_doubling_high_mul,
 )
 from .module import Module, Output
-from .naming import c_identifier
+from .naming import c_identifier, free_name
 from .op import (
     ANY_STAGE,
     REAL_STAGES,
@@ -121,6 +121,7 @@ __all__ = [  # by topic
     "Value",
     "attribute_fields",
     "c_identifier",
+    "free_name",
     "op_class_named",
     "operand_names",
     "ops",

@@ -8,7 +8,7 @@ from typing import Any
 from .attributes import check_names
 from .errors import IrError
 from .module import Module, Output
-from .naming import c_identifier
+from .naming import c_identifier, free_name
 from .op import Op, Stage, check_arity, replace_op, required_attributes
 from .ops.constant import Constant
 from .types import Array, TensorType
@@ -37,11 +37,7 @@ class Builder:
 
     def unique(self, name: str) -> str:
         """Return `name`, with the first free number behind it where it is taken, and reserve it."""
-        base, count = name or "v", 0
-        name = base
-        while name in self._names:
-            count += 1
-            name = f"{base}_{count}"
+        name = free_name(name or "v", self._names)
         self._names.add(name)
         return name
 

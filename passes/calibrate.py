@@ -150,8 +150,7 @@ def observe_sample(
         observer.see(array, low, high)
 
     try:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            evaluate(module, sample, observe)
+        evaluate(module, sample, observe)
     except EvaluationError as error:
         raise CalibrationError(error.message, place=place, op=error.op, help=error.help) from error
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from qcc.ir import Mismatch, Module, Op, Pattern, Rewriter, Value, evaluate_op, rewrite
 from qcc.ir.ops import Constant, Dequantize
 
@@ -36,8 +34,7 @@ class FoldConstant(Pattern):
         result_bytes = sum(v.type.bytes for v in op.results)
         if result_bytes > max(self.max_bytes, sum(v.type.bytes for v in op.operands)):
             return Mismatch(f"the result would have {result_bytes} bytes, more than max_bytes={self.max_bytes}")
-        with np.errstate(all="ignore"):
-            results = evaluate_op(op, known)
+        results = evaluate_op(op, known)
         pairs = zip(op.results, results, strict=True)
         return tuple(rewriter.constant_like(array, value, value.type) for value, array in pairs)
 

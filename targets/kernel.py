@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from qcc.ir import Array, Module, Op, Value
+from qcc.ir import Array, Module, Op, Value, free_name
 from qcc.ir.ops import Constant, Reshape, StorageCast
 
 #: Operations that make no kernel: their result is their operand's memory under another type or shape.
@@ -158,10 +158,7 @@ def _unique(wish: str, taken: set[str]) -> str:
     """Return `wish` as a C identifier that is not taken, and take it."""
     base = re.sub(r"_+", "_", re.sub(r"\W", "_", wish, flags=re.ASCII)).strip("_") or "kernel"
     base = f"k_{base}" if base[0].isdigit() else base
-    name, count = base, 0
-    while name in taken:
-        count += 1
-        name = f"{base}_{count}"
+    name = free_name(base, taken)
     taken.add(name)
     return name
 

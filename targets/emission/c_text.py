@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from qcc.ir import Array, ScalarType, TargetError, c_identifier
+from qcc.ir import Array, ScalarType, TargetError, c_identifier, free_name
 
 _KEYWORDS_TEXT = """
 auto break case char const continue default do double else enum extern float for goto if inline int long register
@@ -56,11 +56,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         base = c_identifier(name)
         base = base + "_" if base in KEYWORDS else base
-        candidate, count = base, 0
-        while candidate in found.values():
-            count += 1
-            candidate = f"{base}_{count}"
-        found[name] = candidate
+        found[name] = free_name(base, found.values())
     return found
 
 

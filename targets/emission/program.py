@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array, Module, TargetError, Value, ops
+from qcc.ir import Array, Module, TargetError, Value, free_name, ops
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source, lower_kernel, partition
 from qcc.targets.plan_memory import arena_bytes, check_plan
 from qcc.targets.target import Target
@@ -207,7 +207,7 @@ class _Maker:
         data = np.ascontiguousarray(array)
         digest = hashlib.blake2b(data.dtype.str.encode() + data.tobytes(), digest_size=16).hexdigest()
         if digest not in self.constants:
-            symbol = _unused(f"{self.module.name}_c_{name}", {c.symbol for c in self.constants.values()})
+            symbol = free_name(f"{self.module.name}_c_{name}", {c.symbol for c in self.constants.values()})
             self.constants[digest] = Constant(symbol, data, comment)
         return Place("constant", self.constants[digest].symbol)
 
@@ -229,14 +229,6 @@ class _Maker:
         known.append(Function(symbol, anonymous.with_attr("global_symbol", symbol), parameters))
         self.ordered.append(known[-1])
         return known[-1]
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    candidate, count = name, 0
-    while candidate in taken:
-        count += 1
-        candidate = f"{name}_{count}"
-    return candidate
 
 
 def _all_failures(failures: list[TargetError], target: Target) -> TargetError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import Array, TensorType, UniformType, Value, operand_names
+from qcc.ir import Array, TensorType, UniformType, Value, free_name, operand_names
 from qcc.targets import tir
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
 from qcc.targets.terms import Term, array_bounds, literal, loaded
@@ -83,10 +83,7 @@ class Parameters:
 
     def _unique(self, wish: str) -> str:
         """Return `wish`, numbered where it is taken."""
-        name, count = wish, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wish}_{count}"
+        name = free_name(wish, self._taken, first=2)
         self._taken.add(name)
         return name
 

@@ -23,6 +23,7 @@ from qcc.ir import (
     c_identifier,
     drop_dead,
     evaluate_op,
+    free_name,
     replace_op,
     verify,
 )
@@ -190,11 +191,7 @@ class Emitter:
         return self._unique(name)
 
     def _unique(self, name: str) -> str:
-        base, count = name or "v", 0
-        name = base
-        while name in self._names:
-            count += 1
-            name = f"{base}_{count}"
+        name = free_name(name or "v", self._names)
         self._names.add(name)
         return name
 
