@@ -27,7 +27,7 @@ from qcc.targets.emission.program import Program, lower_program
 GUARD = 64
 """Bytes before and behind each output and the arena that must not change."""
 
-FLAGS = ("-O1", "-w", "-fPIC", "-fwrapv", "-ffp-contract=off", "-shared")
+FLAGS = ("-O1", "-w", "-fPIC", "-std=c99", "-shared")
 
 _NUMBERS = count()
 

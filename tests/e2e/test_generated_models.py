@@ -32,7 +32,7 @@ EXAMPLES = settings(
     max_examples=20,
     suppress_health_check=list(HealthCheck),
 )
-MORE = settings(EXAMPLES, max_examples=60)
+MORE = settings(EXAMPLES, max_examples=40)
 
 RUNNABLE = tuple(target for target in TARGETS if not target.missing_on_host())
 
