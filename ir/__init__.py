@@ -78,6 +78,7 @@ from .types import (
 )
 from .value import Dense, Location, Value
 from .verifier import verify
+from .whole_file import write_whole
 
 __all__ = [  # by topic
     # types
@@ -138,6 +139,7 @@ __all__ = [  # by topic
     "print_module",
     "print_op",
     "save_module",
+    "write_whole",
     # meaning
     "Observer",
     "ROUNDINGS",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import io
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -16,38 +15,31 @@ from .module import Module
 from .parser import parse_module
 from .printer import Printer, Resources
 from .types import Array
+from .whole_file import write_whole
 
 
 def save_module(path: str | Path, module: Module, beside: bool = False) -> None:
     """Write a module so that `load_module` reads an equal one.
 
-    Both files are written under other names first, then renamed: a full disk leaves the old ones as they were.
+    Each file is written whole or not at all: a full disk leaves the old ones as they were.
 
     Args:
         path: of the `.qir` file.
         beside: put large constants into `NAME.npz` beside it; otherwise they are in the text, in base64.
 
     Raises:
-        ArtifactError: the file can't be written.
+        ArtifactError: the file can't be written, or `NAME.npz` is there and is not this module's.
     """
     path = Path(path)
     printer = Printer(Resources.BESIDE if beside else Resources.INLINE)
     text = printer.module(module).encode("utf-8")
-    blobs = printer.blobs if beside else {}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    archive = temporary.with_suffix(".npz")
-    try:
-        temporary.write_bytes(text)
-        if blobs:
-            with archive.open("wb") as file:
-                _write_archive(file, blobs)
-            archive.replace(path.with_suffix(".npz"))
-        temporary.replace(path)
-    except OSError as error:
-        for left in (temporary, archive):
-            left.unlink(missing_ok=True)
-        help = "check that the folder exists, can be written and has space"
-        raise ArtifactError(f"can't write {path}: {error.strerror or error}", place=str(path), help=help) from error
+    if beside and printer.blobs:
+        archive = path.with_suffix(".npz")
+        if archive.exists() and not path.exists():
+            help = "move it away, or give another name"
+            raise ArtifactError("there is a file of that name that is not a module's", place=str(archive), help=help)
+        write_whole(archive, _archive_bytes(printer.blobs))
+    write_whole(path, text)
 
 
 def load_module(path: str | Path) -> Module:
@@ -77,13 +69,15 @@ def parse_bytes(data: bytes, blobs: Mapping[str, Array] | None = None, file: str
     return parse_module(text, blobs, file)
 
 
-def _write_archive(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
-    """Write arrays as NumPy's `.npz`; the same arrays give the same bytes."""
-    with zipfile.ZipFile(file, "w") as archive:
+def _archive_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """Return arrays as NumPy's `.npz`; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(name + ".npy")  # dated 1980, whatever the clock says
             with archive.open(entry, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _read_archive(path: Path) -> dict[str, Array]:

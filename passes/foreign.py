@@ -12,7 +12,7 @@ from qcc.ir import QccError
 
 
 @contextmanager
-def foreign_code(as_error: Callable[[Exception], QccError]) -> Iterator[None]:
+def foreign_code(as_error: Callable[[BaseException], QccError]) -> Iterator[None]:
     """Run code that anybody may have written; what it raises beside a QccError becomes `as_error(exception)`."""
     try:
         yield
@@ -20,7 +20,7 @@ def foreign_code(as_error: Callable[[Exception], QccError]) -> Iterator[None]:
         raise
     # The broad clause is right here: a pass, a plug-in or a file of the user can raise anything, and whoever runs the
     # compiler needs its name and a way on, not a traceback; the cause stays attached.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise as_error(error) from error
 
 
@@ -35,7 +35,7 @@ def loaded_entry_points(group: str, what: str, error_class: type[QccError]) -> I
     for entry in metadata.entry_points(group=group):
         package = entry.dist.name if entry.dist is not None else entry.value
 
-        def as_error(error: Exception, value: str = entry.value, package: str = package) -> QccError:
+        def as_error(error: BaseException, value: str = entry.value, package: str = package) -> QccError:
             message = f"the {what} of package {package!r} can't be loaded: {sentence(error)}"
             return error_class(message, place=value, help=f"update or uninstall {package}")
 

@@ -98,7 +98,7 @@ class PassManager:
         """Run the first pass of `rest`, verify its result, and report what goes wrong in either."""
         current = rest[0]
 
-        def as_error(error: Exception) -> PassError:
+        def as_error(error: BaseException) -> PassError:
             message = f"pass {current.name} failed unexpectedly: {sentence(error)}"
             help = "report it with the reproducer: " + self._reproducer(rest, module)
             return PassError(message, place=f"{current.name} ({raised_at(error)})", help=help)

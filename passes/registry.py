@@ -69,7 +69,7 @@ def load_file(path: str | Path) -> dict[str, type[Pass]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while they are defined
 
-    def as_error(error: Exception) -> PassError:
+    def as_error(error: BaseException) -> PassError:
         sys.modules.pop(name, None)
         help = "correct the file"
         return PassError(f"{path.name} can't be loaded: {sentence(error)}", place=raised_at(error), help=help)

@@ -14,25 +14,45 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; errors of the user's making go to standard error."""
+    _prepare_streams()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("qcc: interrupted", file=sys.stderr)
+        return 130
+
+
+def _prepare_streams() -> None:
+    """Let output go nowhere where a stream is closed, and let no letter fail where its encoding lacks it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = make_parser().parse_args(argv)
     from qcc.ir import QccError  # here, so that --help does not wait for numpy
 
     try:
         command = importlib.import_module(f"qcc.cli.{arguments.command_module}")
         status: int = command.run(arguments)
-        sys.stdout.flush()
         return status
     except QccError as error:
         print(f"qcc: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         help = "check that the path exists, can be used, and its disk has room"
         print(f"qcc: error: {where}{error.strerror or error}\n  help: {help}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("qcc: interrupted", file=sys.stderr)
-        return 130

@@ -239,4 +239,15 @@ def _natural(text: str, least: int = 0) -> int:
 
 def _positive(text: str) -> int:
     """Return a whole number of at least 1."""
-    return _natural(text, 1)
+    return _whole_number(text, 1)
+
+
+def _seed(text: str) -> int:
+    """Return a whole number of at least 0."""
+    return _whole_number(text, 0)
+
+
+def _whole_number(text: str, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)

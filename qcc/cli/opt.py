@@ -13,12 +13,13 @@ from qcc.passes import PassContext, parse_pipeline
 from qcc.samples import check_samples, read_npz
 from qcc.targets import Target
 
-from .pass_options import load_extensions, make_manager, parse_shapes, report_run, write_module
+from .pass_options import check_output, load_extensions, make_manager, parse_shapes, report_run, write_module
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the module, run the pipeline, write the module."""
     load_extensions(arguments)
+    check_output(arguments.model, arguments.output)
     passes = parse_pipeline(arguments.pipeline)
     target = Target.parse(arguments.target)
     module = _read(arguments)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from qcc.console import human_seconds, make_table
-from qcc.ir import Module, Resources, UsageError, print_module
+from qcc.ir import Module, Resources, UsageError, print_module, save_module, write_whole
 from qcc.passes import ALL, Pass, PassContext, PassManager, load_file
 
 
@@ -67,14 +67,20 @@ def parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
             shape = ()
         if not equals or not shape or min(shape) < 1:
             raise UsageError(f"--shape {text!r} is not NAME=D,D,…", help="for example --shape image=1,3,224,224")
+        if name in shapes:
+            raise UsageError(f"--shape gives input {name!r} two shapes", help="give each input one shape")
         shapes[name] = shape
     return shapes
 
 
+def check_output(model: Path, output: Path | None) -> None:
+    """Refuse to write IR text over a model file of another format."""
+    if output is not None and output.exists() and model.exists() and output.samefile(model) and model.suffix != ".qir":
+        raise UsageError("the output would replace the model", place=str(output), help="give another -o FILE.qir")
+
+
 def write_module(module: Module, output: Path | None, resources: str | None) -> None:
     """Write IR text to a file (weights inline by default) or to standard output (elided by default)."""
-    from qcc.ir import save_module
-
     if output is None:
         kind = Resources(resources or "elided")
         if kind is Resources.BESIDE:
@@ -82,6 +88,6 @@ def write_module(module: Module, output: Path | None, resources: str | None) -> 
         sys.stdout.write(print_module(module, kind))
         return
     if resources == "elided":
-        output.write_text(print_module(module, Resources.ELIDED), encoding="utf-8")
+        write_whole(output, print_module(module, Resources.ELIDED).encode("utf-8"))
         return
     save_module(output, module, beside=resources == "beside")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,3 +214,76 @@ def test_calibration_data_that_does_not_fit(
     text = fails(capsys, "compile", MODEL, "-o", str(tmp_path / "out"), "--calibration", str(path))
     assert message in text or "one of" in text
     assert not (tmp_path / "out").exists()
+
+
+def run_qcc(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run `qcc` as a process of its own."""
+    command = [sys.executable, "-c", "import sys; from qcc.cli import main; sys.exit(main())", *arguments]
+    return subprocess.run(command, check=False, **options)
+
+
+def test_links_devices_and_the_model_itself_are_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named, link, pipe = tmp_path / "named.qir", tmp_path / "link.qir", tmp_path / "pipe"
+    link.symlink_to(named)
+    assert main(["import", MODEL, "-o", str(link)]) == 0
+    assert link.is_symlink()
+    parse_module(named.read_text())
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        text = pool.submit(pipe.read_text)
+        assert main(["import", MODEL, "-o", str(pipe), "--resources", "elided"]) == 0
+        assert text.result(timeout=30).startswith("module @digits")
+    assert pipe.is_fifo()
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(Path(MODEL).read_bytes())
+    assert "would replace the model" in fails(capsys, "import", str(copy), "-o", str(copy))
+    assert copy.read_bytes() == Path(MODEL).read_bytes()
+    assert "can't be written" in fails(capsys, "import", MODEL, "-o", str(tmp_path))
+
+
+def test_constants_beside_the_text_are_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, archive = tmp_path / "m.qir", tmp_path / "m.npz"
+    assert main(["import", MODEL, "-o", str(text), "--resources", "beside"]) == 0
+    assert archive.is_file()
+    assert main(["opt", str(text), "-p", "fold-batch-norm", "-o", str(tmp_path / "folded.qir")]) == 0
+    other = tmp_path / "other.npz"
+    other.write_bytes(b"somebody's samples")
+    message = fails(capsys, "import", MODEL, "-o", str(tmp_path / "other.qir"), "--resources", "beside")
+    assert "other.npz" in message
+    assert other.read_bytes() == b"somebody's samples"
+
+
+def test_closed_ascii_and_broken_streams_are_no_tracebacks(tmp_path: Path) -> None:
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = run_qcc("ops", env=ascii_only, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    closed = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -c 'import sys; from qcc.cli import main; sys.exit(main())' ops >&-"],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = run_qcc("--version", stdout=writer, stderr=subprocess.PIPE, env=environment)
+    os.close(writer)
+    assert broken.stderr == b""
+
+
+def test_a_loaded_file_can_not_end_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "ends.py"
+    file.write_text("import sys\nsys.exit(0)\n")
+    assert "SystemExit" in fails(capsys, "passes", "--load", str(file))
+
+
+def test_numbers_out_of_range_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["verify", "x", "--seed", "-1"], ["import", MODEL, "--batch", "x"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert "is not a whole number of at least" in capsys.readouterr().err
+    assert "two shapes" in fails(capsys, "import", MODEL, "--shape", "image=1,1,8,8", "--shape", "image=2,1,8,8")
