@@ -229,25 +229,13 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
 
 
-def _natural(text: str, least: int = 0) -> int:
-    """Return a whole number of at least 0."""
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text} is not at least {least}")
-    return number
-
-
 def _positive(text: str) -> int:
     """Return a whole number of at least 1."""
-    return _whole_number(text, 1)
+    return _natural(text, 1)
 
 
-def _seed(text: str) -> int:
-    """Return a whole number of at least 0."""
-    return _whole_number(text, 0)
-
-
-def _whole_number(text: str, least: int) -> int:
+def _natural(text: str, least: int = 0) -> int:
+    """Return a whole number of at least `least`."""
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
