@@ -1,0 +1,7 @@
+"""`python -m qcc` is `qcc`."""
+
+import sys
+
+from qcc.cli import main
+
+sys.exit(main())
