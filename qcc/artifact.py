@@ -13,8 +13,8 @@ import numpy as np
 
 from qcc.ir import Array, ArtifactError, Module, QccError, load_module, parse_bytes
 from qcc.samples import Samples, check_samples, to_codes, to_real
+from qcc.targets.emission import MANIFEST_FILE, check_module, read_manifest, save
 from qcc.targets.emission import Artifact as Emitted
-from qcc.targets.emission import read_manifest, save
 from qcc.targets.runtime import CompiledModel, load_library
 
 
@@ -45,7 +45,7 @@ class Artifact:
     def save(self, folder: str | Path) -> Path:
         """Write the artifact to a folder (absent, empty or an artifact): whole, or not at all."""
         if self.folder is not None:
-            files = {name: (self.folder / name).read_bytes() for name in self.manifest["files"]}
+            files = {name: (self.folder / name).read_bytes() for name in (*self.manifest["files"], MANIFEST_FILE)}
             return save(files, folder)
         return save(self.files, folder)
 
@@ -56,10 +56,12 @@ class Artifact:
         if self.folder is None:
             return parse_bytes(self.files[name], file=name)
         try:
-            return load_module(self.folder / name)
+            module = load_module(self.folder / name)
         except (OSError, QccError) as error:
             message = f"its module {name} can't be read: {error}"
             raise ArtifactError(message, place=str(self.folder), help="compile the model again") from error
+        check_module(module, self.manifest, str(self.folder))
+        return module
 
     @cached_property
     def library(self) -> CompiledModel:

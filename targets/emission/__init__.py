@@ -2,6 +2,7 @@
 
 from .artifact import Artifact, emit
 from .folder import MANIFEST_FILE, check_destination, read_manifest, save
+from .integrity import check_module, describe_files, manifest_interface
 from .toolchain import CompilerVersion, c_compiler
 
 __all__ = [
@@ -10,7 +11,10 @@ __all__ = [
     "CompilerVersion",
     "c_compiler",
     "check_destination",
+    "check_module",
+    "describe_files",
     "emit",
+    "manifest_interface",
     "read_manifest",
     "save",
 ]

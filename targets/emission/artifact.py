@@ -16,6 +16,7 @@ from .c_source import c_source
 from .figures import C_FLAGS, measure_object, measure_source
 from .folder import FORMAT, MANIFEST_FILE, save
 from .header import header_text
+from .integrity import describe_files
 from .interface import Interface, interface_of
 from .machine_code import machine_code
 from .program import Program, Progress, lower_program
@@ -65,13 +66,13 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
         files |= {f"lib{name}.a": built.archive, f"lib{name}.so": built.shared}
         figures, compiler, flags = measure_object(built.object, program), c_compiler(), ()
     measured = None if compiler is None else {"compiler": compiler.version, "flags": list(flags)}
+    files[f"{name}.qir"] = print_module(module).encode()
     manifest = {
         **_description(module, interface, program, target, pipeline),
         **figures.manifest(),
         "measured_with": measured,
-        "files": sorted([*files, f"{name}.qir", MANIFEST_FILE]),
+        "files": describe_files(files),
     }
-    files[f"{name}.qir"] = print_module(module).encode()
     files[MANIFEST_FILE] = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
     return Artifact(name, files, manifest)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from qcc.ir import ArtifactError
 
+from .integrity import check_files, check_header
+
 FORMAT = "qcc-artifact-1"
 """Says in a manifest that a folder is an artifact, and of which form."""
 MANIFEST_FILE = "manifest.json"
@@ -26,7 +28,8 @@ MANIFEST_FIELDS: dict[str, type | tuple[type, ...]] = {
     "arena_alignment": int,
     "weight_bytes": int,
     "code_bytes": (int, type(None)),
-    "files": list,
+    "attributes": dict,
+    "files": dict,
 }
 """What a manifest must say for the artifact to be used, and of which types."""
 
@@ -74,12 +77,18 @@ def check_destination(folder: str | Path) -> None:
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """Return the manifest of an artifact; an ArtifactError if the folder is none, or the manifest is not whole."""
+    """Return the manifest of an artifact.
+
+    An ArtifactError says if the folder is none, the manifest is not whole, a file is missing or not what was compiled
+    (size and SHA-256), or the header says something else.
+    """
     manifest = _any_manifest(folder)
     wrong = [k for k, kind in MANIFEST_FIELDS.items() if k not in manifest or not isinstance(manifest[k], kind)]
     if wrong:
         message = f"{MANIFEST_FILE} is not whole: {', '.join(wrong)}"
         raise ArtifactError(message, place=str(folder), help="compile the model again")
+    check_files(Path(folder), manifest["files"])
+    check_header(Path(folder), manifest)
     return manifest
 
 
@@ -113,8 +122,9 @@ def _foreign_files(folder: Path) -> list[str]:
         raise ArtifactError("there is a file of that name", place=str(folder), help="give another folder")
     try:
         names = sorted(path.name for path in folder.iterdir())
-        own = _any_manifest(folder).get("files") if names else []
-        return [name for name in names if not isinstance(own, list) or name not in own]
+        own = _any_manifest(folder).get("files") if names else {}
+        listed = {MANIFEST_FILE, *own} if isinstance(own, dict) else {MANIFEST_FILE}
+        return [name for name in names if name not in listed]
     except OSError as error:
         message = f"the folder can't be read: {error.strerror}"
         raise ArtifactError(message, place=str(folder), help="give another folder") from error

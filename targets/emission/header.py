@@ -30,8 +30,7 @@ extern "C" {{
 #endif
 
 /* Working memory: its size in bytes, and what its address must be a multiple of. */
-#define {name}_ARENA_BYTES {arena}
-#define {name}_ARENA_ALIGNMENT {alignment}
+{arena}
 
 /* What {name}_run returns. */
 #define {name}_OK {ok}
@@ -66,8 +65,7 @@ def header_text(interface: Interface, program: Program) -> str:
     inputs = [_member(port, "const ") for port in interface.inputs]
     return _TEMPLATE.format(
         name=interface.name,
-        arena=program.arena_bytes,
-        alignment=program.alignment,
+        arena="\n".join(arena_macros(interface.name, program.arena_bytes, program.alignment)),
         ok=OK,
         null=ERROR_NULL,
         align_error=ERROR_ALIGNMENT,
@@ -78,13 +76,16 @@ def header_text(interface: Interface, program: Program) -> str:
     )
 
 
-def _macros(name: str, direction: str, port: Port) -> str:
-    """Return the macros that describe an input or output."""
+def arena_macros(name: str, size: int, alignment: int) -> list[str]:
+    """Return the lines that define how much working memory the caller gives."""
+    return [f"#define {name}_ARENA_BYTES {size}", f"#define {name}_ARENA_ALIGNMENT {alignment}"]
+
+
+def port_macros(name: str, direction: str, port: Port) -> list[str]:
+    """Return the lines that define shape, size and scale of an `INPUT` or `OUTPUT`."""
     prefix = f"{name}_{direction}_{port.identifier}"
     size = math.prod(port.type.shape)
     lines = [
-        "",
-        comment(f"{direction.capitalize()} {port.name}: {port.type}"),
         f"#define {prefix}_RANK {port.type.rank}",
         f"#define {prefix}_SHAPE {{{', '.join(map(str, port.type.shape)) or '1'}}}",
         f"#define {prefix}_SIZE {size}",
@@ -94,7 +95,12 @@ def _macros(name: str, direction: str, port: Port) -> str:
         zero = port.quantization.zero_point
         lines.append(f"#define {prefix}_SCALE {float_literal(port.quantization.scale)}")
         lines.append(f"#define {prefix}_ZERO_POINT {f'({zero})' if zero < 0 else zero}")
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _macros(name: str, direction: str, port: Port) -> str:
+    described = comment(f"{direction.capitalize()} {port.name}: {port.type}")
+    return "\n".join(["", described, *port_macros(name, direction, port)]) + "\n"
 
 
 def _member(port: Port, qualifier: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from qcc.ir import Module, TargetError, TensorType, UniformType
+from qcc.ir import SCALAR_TYPES, Module, TargetError, TensorType, UniformType
 
 from .c_text import c_type, identifiers
 
@@ -40,6 +41,17 @@ class Port:
     def quantization(self) -> UniformType | None:
         """How codes stand for real numbers, None for plain numbers."""
         return self.type.element if isinstance(self.type.element, UniformType) else None
+
+    @staticmethod
+    def of(entry: Mapping[str, Any]) -> Port:
+        """Return the port that an entry of a manifest describes; KeyError, TypeError or ValueError if it is none."""
+        dtype = np.dtype(entry["type"])
+        (scalar,) = (t for t in SCALAR_TYPES.values() if t.dtype == dtype and t.bits != 4)
+        shape = tuple(entry["shape"])
+        if entry["scale"] is None:
+            return Port(entry["name"], entry["c_name"], TensorType(shape, scalar))
+        element = UniformType(scalar, (entry["scale"],), (entry["zero_point"],))
+        return Port(entry["name"], entry["c_name"], TensorType(shape, element))
 
     def manifest(self) -> dict[str, Any]:
         """Return the entry of the manifest; scale and zero point are null for plain numbers."""

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,16 @@ from typing import Any
 import numpy as np
 
 from qcc.ir import (
-    SCALAR_TYPES,
     Array,
     ArtifactError,
     EvaluationError,
     Module,
     Stage,
     TargetError,
-    TensorType,
-    UniformType,
     Value,
     check_inputs,
 )
-from qcc.targets.emission import c_compiler, read_manifest
+from qcc.targets.emission import c_compiler, manifest_interface, read_manifest
 from qcc.targets.emission.figures import C_FLAGS
 from qcc.targets.emission.header import ERROR_ALIGNMENT, ERROR_NULL, OK
 from qcc.targets.emission.toolchain import run_tool
@@ -48,7 +45,6 @@ def load_library(folder: str | Path) -> CompiledModel:
     try:
         missing = missing_on_host(manifest["machine"], tuple(manifest["cpu_flags"]))
         target, name = manifest["target"], manifest["name"]
-        inputs, outputs = (tuple(map(_value, manifest[key])) for key in ("inputs", "outputs"))
         arena, alignment = int(manifest["arena_bytes"]), int(manifest["arena_alignment"])
     except (KeyError, TypeError, ValueError) as error:
         message = f"the manifest is not whole: {type(error).__name__}: {error}"
@@ -59,7 +55,9 @@ def load_library(folder: str | Path) -> CompiledModel:
             place=str(folder),
             help="compile it for `--target native` or `--target c`",
         )
-    library = _open(folder, name, needs_math=bool(manifest.get("has_float")))
+    interface = manifest_interface(manifest, str(folder))
+    inputs, outputs = (tuple(Value(p.name, p.type) for p in ports) for ports in (interface.inputs, interface.outputs))
+    library = _open(folder, name, manifest["files"], needs_math=bool(manifest.get("has_float")))
     return CompiledModel(name, inputs, outputs, manifest, _Entry(library, name), arena, alignment)
 
 
@@ -144,7 +142,7 @@ def _unload(handle: int) -> None:
     close(handle)
 
 
-def _open(folder: Path, name: str, needs_math: bool) -> ctypes.CDLL:
+def _open(folder: Path, name: str, listed: Container[str], needs_math: bool) -> ctypes.CDLL:
     """Load a copy of the artifact's library, or of one compiled from its C source.
 
     A copy, since a library that was loaded under the same path once would be taken for the new one.
@@ -153,29 +151,19 @@ def _open(folder: Path, name: str, needs_math: bool) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(prefix="qcc-") as text:
         copy = Path(text) / f"lib{name}.so"
         try:
-            if shared.exists():
+            if shared.name in listed:
                 shutil.copyfile(shared, copy)
-            elif source.exists():
+            elif source.name in listed:
                 math = ["-lm"] if needs_math else []
                 flags = [*C_FLAGS, "-fPIC", "-shared", "-I", str(folder.absolute())]
                 run_tool([c_compiler().path, *flags, "-o", str(copy), str(source.absolute()), *math], Path(text))
             else:
-                message = f"there is neither {shared.name} nor {source.name} in it"
+                message = f"there is neither {shared.name} nor {source.name} among its files"
                 raise ArtifactError(message, place=str(folder), help="compile the model again")
             return ctypes.CDLL(str(copy))
         except OSError as error:
             message = f"its library can't be loaded: {error.strerror or error}"
             raise ArtifactError(message, place=str(folder), help="compile the model again") from error
-
-
-def _value(entry: Mapping[str, Any]) -> Value:
-    """Return an input or output that a manifest describes."""
-    dtype = np.dtype(entry["type"])
-    (scalar,) = (t for t in SCALAR_TYPES.values() if t.dtype == dtype and t.bits != 4)
-    if entry["scale"] is None:
-        return Value(entry["name"], TensorType(tuple(entry["shape"]), scalar))
-    element = UniformType(scalar, (entry["scale"],), (entry["zero_point"],))
-    return Value(entry["name"], TensorType(tuple(entry["shape"]), element))
 
 
 def _pointers(arrays: tuple[Array, ...]) -> ctypes.Array[ctypes.c_void_p]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import qcc
 from qcc.cli import main
 from qcc.demo import load_demo
+from tests.targets.compiled import renew_hashes
 
 DEMO = load_demo()
 TARGETS = ("c", "x86_64-linux-gnu+avx2", "x86_64-linux-gnu+avx-vnni", "x86_64-linux-gnu+avx512-vnni")
@@ -53,12 +56,14 @@ def missing(target: str) -> tuple[str, ...]:
     return Target.parse(target).missing_on_host()
 
 
-def test_verification_finds_a_wrong_weight(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    folder = tmp_path / "changed"
-    folder.mkdir()
-    for file in artifacts["c"].iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    source = next(folder.glob("*.c"))
+@pytest.fixture
+def copy(artifacts: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the `c` artifact, to be changed."""
+    return Path(shutil.copytree(artifacts["c"], tmp_path / "changed"))
+
+
+def test_verification_finds_a_wrong_weight(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = next(copy.glob("*.c"))
     text = source.read_text()
     start = text.index("{", text.index("static const int8_t")) + 1
     end = text.index("}", start)
@@ -66,7 +71,48 @@ def test_verification_finds_a_wrong_weight(artifacts: dict[str, Path], tmp_path:
     middle = len(numbers) // 2
     numbers[middle] = str(-int(numbers[middle]) - 1)
     source.write_text(text[:start] + ",".join(numbers) + text[end:])
-    assert main(["verify", str(folder)]) == 1
+    assert main(["verify", str(copy)]) == 2
+    assert f"{source.name} has " in capsys.readouterr().err
+    renew_hashes(copy)
+    assert main(["verify", str(copy)]) == 1
+    assert "DIFFERENT: sample 0: logits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "message"),
+    [
+        (r'attribute "arena.bytes" = "\d+"', 'attribute "arena.bytes" = "0"', "attributes"),
+        (r"module @(\w+)", "module @other", "name"),
+        (r'^( *output %\w+ as ")(\w+)"', r'\1renamed"', "outputs"),
+    ],
+)
+def test_a_module_that_the_manifest_does_not_describe(
+    copy: Path, capsys: pytest.CaptureFixture[str], pattern: str, change: str, message: str
+) -> None:
+    module = next(copy.glob("*.qir"))
+    text, count = re.subn(pattern, change, module.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1
+    module.write_text(text)
+    assert main(["verify", str(copy)]) == 2
+    assert f"{module.name} has " in capsys.readouterr().err
+    renew_hashes(copy)
+    for command in ("verify", "inspect", "bench"):
+        assert main([command, str(copy)]) == 2
+        assert f"{module.name} and the manifest disagree on {message}" in capsys.readouterr().err
+
+
+def test_a_manifest_that_says_another_scale(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["outputs"][0]["scale"] *= 2
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["verify", str(copy)]) == 2
+    assert "and the manifest disagree: by the manifest it has `#define" in capsys.readouterr().err
+
+
+def test_a_saved_copy_of_a_loaded_artifact_is_the_same(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    qcc.Artifact.load(artifacts["c"]).save(tmp_path / "again")
+    for file in artifacts["c"].iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_int8_keeps_the_accuracy(artifacts: dict[str, Path]) -> None:

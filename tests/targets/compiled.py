@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from qcc.ir import Array, Module, evaluate
 from qcc.passes import PassContext, PassManager, parse_pipeline
 from qcc.targets import Target
-from qcc.targets.emission import Artifact, emit
+from qcc.targets.emission import MANIFEST_FILE, Artifact, describe_files, emit
 from qcc.targets.runtime import load_library
 from tests.targets.integer_modules import random_inputs
 
@@ -39,6 +40,13 @@ def compiled(module: Module, target: str) -> Artifact:
 def compiled_once(build: Callable[[], Module], target: str) -> Artifact:
     """Return the artifact of the module that `build` makes, the same for all tests."""
     return compiled(build(), target)
+
+
+def renew_hashes(folder: Path) -> None:
+    """Let the manifest of a changed artifact list its files as they are now."""
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["files"] = describe_files({name: (folder / name).read_bytes() for name in manifest["files"]})
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
 
 
 def require_host(target: str, cpu_feature: Callable[[str], None]) -> None:

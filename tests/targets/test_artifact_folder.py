@@ -14,7 +14,7 @@ import pytest
 from qcc.ir import ArtifactError
 from qcc.targets.emission import read_manifest, save
 
-FILES = {"a.h": b"header", "manifest.json": b'{"format": "qcc-artifact-1", "files": ["a.h", "manifest.json"]}'}
+FILES = {"a.h": b"header", "manifest.json": b'{"format": "qcc-artifact-1", "files": {"a.h": {}}}'}
 
 
 def entries(folder: Path) -> list[str]:
@@ -35,7 +35,7 @@ def test_an_empty_folder_and_an_old_artifact_are_replaced(tmp_path: Path) -> Non
     (tmp_path / "out" / "results.npz").write_bytes(b"mine")
     (tmp_path / "out" / "notes").mkdir()
     (tmp_path / "out" / "notes" / "today").write_text("mine too")
-    manifest = b'{"format": "qcc-artifact-1", "files": ["b.h", "manifest.json"]}'
+    manifest = b'{"format": "qcc-artifact-1", "files": {"b.h": {}}}'
     save({"b.h": b"new", "manifest.json": manifest}, tmp_path / "out")
     assert entries(tmp_path / "out") == ["b.h", "manifest.json", "notes", "results.npz"]
     assert (tmp_path / "out" / "notes" / "today").read_text() == "mine too"

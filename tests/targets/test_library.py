@@ -12,7 +12,7 @@ from qcc.ir import ArtifactError, EvaluationError, Module, TargetError, ToolErro
 from qcc.targets import target as target_module
 from qcc.targets.emission import Artifact
 from qcc.targets.runtime import load_library
-from tests.targets.compiled import compiled
+from tests.targets.compiled import compiled, renew_hashes
 from tests.targets.integer_modules import chain, random_inputs, residual_net
 
 
@@ -73,6 +73,7 @@ def test_without_a_compiler_c_is_written_but_not_measured(monkeypatch: pytest.Mo
 def test_source_that_does_not_compile(artifact: Artifact, tmp_path: Path) -> None:
     artifact.save(tmp_path / "a")
     (tmp_path / "a" / "residual_net.c").write_text("int x = ;")
+    renew_hashes(tmp_path / "a")
     with pytest.raises(ToolError, match="failed with status 1"):
         load_library(tmp_path / "a")
 
@@ -82,17 +83,79 @@ def test_a_library_that_is_none(machine_artifact: Artifact, tmp_path: Path, cont
     machine_artifact.save(tmp_path / "a")
     edit_manifest(tmp_path / "a", cpu_flags=[])
     (tmp_path / "a" / "libresidual_net.so").write_bytes(content)
+    renew_hashes(tmp_path / "a")
     with pytest.raises(ArtifactError, match="can't be loaded"):
         load_library(tmp_path / "a")
 
 
 def test_files_that_are_missing(artifact: Artifact, tmp_path: Path) -> None:
     artifact.save(tmp_path / "a")
+    listed = json.loads((tmp_path / "a" / "manifest.json").read_text())["files"]
     edit_manifest(tmp_path / "a", name="other")
-    with pytest.raises(ArtifactError, match=r"neither libother\.so nor other\.c"):
+    with pytest.raises(ArtifactError, match=r"lists no other\.h"):
         load_library(tmp_path / "a")
-    (tmp_path / "a" / "residual_net.c").rename(tmp_path / "a" / "other.c")
-    with pytest.raises(ArtifactError, match="no function other_run"):
+    unlisted = {name: entry for name, entry in listed.items() if name != "residual_net.c"}
+    edit_manifest(tmp_path / "a", name="residual_net", files=unlisted)
+    with pytest.raises(ArtifactError, match=r"neither libresidual_net\.so nor residual_net\.c"):
+        load_library(tmp_path / "a")
+    edit_manifest(tmp_path / "a", files=listed)
+    source = tmp_path / "a" / "residual_net.c"
+    source.write_text(source.read_text().replace("residual_net_run", "another_run"))
+    renew_hashes(tmp_path / "a")
+    with pytest.raises(ArtifactError, match="no function residual_net_run"):
+        load_library(tmp_path / "a")
+    source.unlink()
+    with pytest.raises(ArtifactError, match=r"residual_net\.c can't be read"):
+        load_library(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["libresidual_net.a", "libresidual_net.so", "residual_net.h", "residual_net.qir"])
+def test_files_that_were_cut_or_changed(machine_artifact: Artifact, tmp_path: Path, name: str) -> None:
+    file = machine_artifact.save(tmp_path / "a") / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:700])
+    with pytest.raises(ArtifactError, match=rf"{name} has 700 bytes, the manifest says {len(whole)}"):
+        load_library(tmp_path / "a")
+    file.write_bytes(whole[:700] + bytes([whole[700] ^ 1]) + whole[701:])
+    with pytest.raises(ArtifactError, match=f"{name} is not what was compiled"):
+        load_library(tmp_path / "a")
+
+
+@pytest.mark.parametrize("files", [{"../x": {"bytes": 1, "sha256": ""}}, {"residual_net.h": 3}])
+def test_lists_of_files_that_are_none(artifact: Artifact, tmp_path: Path, files: dict[str, Any]) -> None:
+    artifact.save(tmp_path / "a")
+    edit_manifest(tmp_path / "a", files=files)
+    with pytest.raises(ArtifactError, match="list of files is not whole"):
+        load_library(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("scale", 0.06, "_SCALE 0.06"),
+        ("zero_point", 4, "_ZERO_POINT 4"),
+        ("shape", [1, 4, 4, 3], "_SHAPE {1, 4, 4, 3}"),
+        ("shape", 8, "not whole: TypeError"),
+        ("type", "int16", "_BYTES 384"),
+        ("type", "str", "not whole: ValueError"),
+        ("name", None, "not whole: KeyError"),
+    ],
+)
+def test_inputs_that_the_header_does_not_define(
+    artifact: Artifact, tmp_path: Path, key: str, change: object, message: str
+) -> None:
+    artifact.save(tmp_path / "a")
+    (entry,) = artifact.manifest["inputs"]
+    changed = {k: v for k, v in {**entry, key: change}.items() if k == "scale" or v is not None}
+    edit_manifest(tmp_path / "a", inputs=[changed])
+    with pytest.raises(ArtifactError, match=message):
+        load_library(tmp_path / "a")
+
+
+def test_an_arena_that_the_header_does_not_define(artifact: Artifact, tmp_path: Path) -> None:
+    artifact.save(tmp_path / "a")
+    edit_manifest(tmp_path / "a", arena_bytes=0)
+    with pytest.raises(ArtifactError, match=r"residual_net\.h and the manifest disagree.*ARENA_BYTES 0"):
         load_library(tmp_path / "a")
 
 
