@@ -61,15 +61,17 @@ class FuseEpilogue(Pass):
 
     Attributes:
         max_inputs: most tensors that one kernel reads.
+        max_operations: most operations of one kernel, which bounds how deep its expressions nest.
     """
 
     name: ClassVar[str] = "fuse-epilogue"
     accepts: ClassVar[frozenset[Stage]] = ANY_STAGE
     max_inputs: int = 8
+    max_operations: int = 32
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Return the module with fusion names."""
-        groups = _Groups(module, self.max_inputs)
+        groups = _Groups(module, self.max_inputs, self.max_operations)
         for op in reversed(module.ops):
             if _is_elementwise(module, op) and op.results:
                 groups.extend(op)
@@ -85,9 +87,10 @@ def _is_elementwise(module: Module, op: Op) -> bool:
 class _Groups:
     """Operations by the last operation of their kernel; operations are known by their first result's name."""
 
-    def __init__(self, module: Module, max_inputs: int) -> None:
+    def __init__(self, module: Module, max_inputs: int, max_operations: int) -> None:
         self.module = module
         self.max_inputs = max_inputs
+        self.max_operations = max_operations
         self.position = {op.results[0].name: index for index, op in enumerate(module.ops) if op.results}
         self.last: dict[str, str] = {}
         self.members: dict[str, set[str]] = {}
@@ -100,7 +103,7 @@ class _Groups:
         self.members.setdefault(last, {own})
         for value in sorted(op.operands, key=lambda v: self.position.get(v.name, -1), reverse=True):
             producer = self.module.definition(value)
-            if producer is None or not self._private(value, op) or self._inputs_with(last, producer) > self.max_inputs:
+            if producer is None or not self._private(value, op) or not self._has_room(last, producer):
                 continue
             if _is_elementwise(self.module, producer):
                 self._join(last, value)
@@ -116,6 +119,12 @@ class _Groups:
     def _join(self, last: str, value: Value) -> None:
         self.last[value.name] = last
         self.members[last].add(value.name)
+
+    def _has_room(self, last: str, producer: Op) -> bool:
+        """True where the group stays within its bounds with `producer` in it."""
+        if len(self.members[last]) >= self.max_operations:
+            return False
+        return self._inputs_with(last, producer) <= self.max_inputs
 
     def _inputs_with(self, last: str, producer: Op) -> int:
         """Return how many tensors the group would read with `producer` in it."""
@@ -136,7 +145,7 @@ class _Groups:
         """Return `anchor` and what follows it element by element, as far as the last of the narrowest results."""
         chain, widths = [anchor.results[0].name], [anchor.results[0].type.element.storage.bits]
         value = anchor.results[0]
-        while True:
+        while len(chain) < self.max_operations:
             users = self.module.users.get(value.name, ())
             if len(users) != 1 or not self._private(value, users[0]) or not _is_elementwise(self.module, users[0]):
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -18,6 +19,12 @@ typename using virtual xor
 """
 KEYWORDS = frozenset(_KEYWORDS_TEXT.split())
 """The keywords of C99, and those of C++, since the header is for both."""
+
+_RESERVED = re.compile(r"[A-Z0-9_]*[A-Z][A-Z0-9_]+|.*_t")
+"""Names that headers may define: as macros (`NULL`, `INT8_MAX`, `UINT8_C`), or as types."""
+
+_MACROS = frozenset(["errno", "i386", "linux", "math_errhandling", "offsetof", "stderr", "stdin", "stdout", "unix"])
+"""Macros that look like plain names, of headers of C and of compilers."""
 
 LINE = 116
 """Longest line of an array's initializer."""
@@ -51,12 +58,13 @@ def c_type_of(element: ScalarType) -> str:
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:
-    """Return a C identifier for each name: no keyword, all different."""
+    """Return a C identifier for each name: all different, none a keyword, or a name that headers may define."""
     found: dict[str, str] = {}
     for name in names:
         base = c_identifier(name)
-        base = base + "_" if base in KEYWORDS else base
-        found[name] = free_name(base, found.values())
+        base = "x" + base if re.match("_[_A-Z]", base) else base  # those names are the implementation's
+        taken = base in KEYWORDS or base in _MACROS or _RESERVED.fullmatch(base)
+        found[name] = free_name(base + "_" if taken else base, found.values())
     return found
 
 

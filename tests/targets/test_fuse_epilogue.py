@@ -1,6 +1,7 @@
 """Which operations become one kernel."""
 
 import numpy as np
+import pytest
 
 from qcc.ir import I32, Module, evaluate, ops, verify
 from qcc.passes import PassContext, parse_pipeline
@@ -85,3 +86,15 @@ def test_too_many_inputs_split_a_kernel() -> None:
     assert len(partition(FuseEpilogue().run(module, PassContext()))) == 1
     kernels = partition(limited.run(module, PassContext()))
     assert max(len(kernel.inputs) for kernel in kernels) == 3
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+def test_a_long_chain_becomes_kernels_of_bounded_length(anchored: bool) -> None:
+    kinds = ["conv", *["table"] * 99] if anchored else ["table"] * 100
+    module = chain(*kinds)
+    assert len(fused(module)) > 1
+    for bound in (1, 5, 32):
+        result = FuseEpilogue(max_operations=bound).run(module, PassContext())
+        sizes = [len(kernel.ops) for kernel in partition(result)]
+        assert max(sizes) == bound
+        assert sum(sizes) == len([op for op in module.ops if not isinstance(op, ops.Constant | ops.StorageCast)])

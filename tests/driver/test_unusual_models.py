@@ -1,0 +1,54 @@
+"""Models that are unlike those that people train: very long, or with names that mean something elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qcc
+from qcc.ir import F32, Builder, Module, TensorType, evaluate, ops
+
+
+def assert_runs_as_evaluated(module: Module, artifact: qcc.Artifact) -> None:
+    """Compare one run of an artifact compiled with the recipe `float`."""
+    inputs = {v.name: np.linspace(-2, 2, v.type.size, dtype=np.float32).reshape(v.type.shape) for v in module.inputs}
+    expected, found = evaluate(module, inputs), artifact.run_codes(inputs)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["c", "native"])
+def test_a_chain_of_hundreds_of_operations(target: str) -> None:
+    builder = Builder()
+    value = builder.input("x", TensorType((1, 4), F32))
+    for index in range(300):
+        value = builder.emit(ops.Neg if index % 2 == 0 else ops.Sigmoid, value)
+    builder.output("y", value)
+    module = builder.build()
+    assert_runs_as_evaluated(module, qcc.compile(module, target=target, recipe="float"))
+
+
+# Macros and types of the headers of C, macros of compilers, names that C and C++ keep for themselves.
+RESERVED_TEXT = """NULL offsetof INT8_MAX UINT8_C SIZE_MAX NAN INFINITY HUGE_VAL M_PI isnan fmaxf math_errhandling errno
+EOF stdout linux unix int8_t size_t memcpy _Bool __cplusplus __LINE__ INT8_MAX_ x_Bool new int in out arena main"""
+
+
+@pytest.mark.parametrize("target", ["c", "native"])
+def test_names_that_mean_something_to_c(target: str, tmp_path: Path) -> None:
+    builder = Builder("net")
+    for name in RESERVED_TEXT.split():
+        builder.output(f"{name}", builder.emit(ops.Neg, builder.input(name, TensorType((1, 4), F32))))
+    module = builder.build()
+    artifact = qcc.compile(module, target=target, recipe="float")
+    assert_runs_as_evaluated(module, artifact)
+    artifact.save(tmp_path / "net")
+    headers = ["stddef", "stdint", "stdio", "stdlib", "string", "math", "limits", "errno", "assert", "ctype", "signal"]
+    includes = "".join(f"#include <{name}.h>\n" for name in headers) + '#include "net.h"\nint done;\n'
+    for command, file in (["cc", "-std=gnu99"], "user.c"), (["cc", "-std=c99"], "user.c"), (["g++"], "user.cpp"):
+        (tmp_path / file).write_text(includes)
+        flags = ["-Wall", "-Werror", "-fsyntax-only", f"-I{tmp_path / 'net'}"]
+        subprocess.run([*command, *flags, str(tmp_path / file)], check=True)
