@@ -135,7 +135,10 @@ def load_recipe(name: str) -> Recipe:
         return RECIPES[name]
     if name.endswith(".toml"):
         return Recipe.from_toml(name)
-    raise PassError(f"there is no recipe {name!r}", help=nearest(name, [*RECIPES]) + " Or give a .toml file.")
+    hint = nearest(name.lower(), [*RECIPES])
+    listing = "one of: " + ", ".join(["float (nothing is quantized)", *sorted(RECIPES)]) + "; or give a .toml file"
+    help = f"{hint} ({listing})" if hint.startswith("did") else listing
+    raise PassError(f"there is no recipe {name!r}", help=help)
 
 
 def recipe_of(data: dict[str, Any], name: str) -> Recipe:

@@ -64,6 +64,9 @@ class Target:
         rest, _, cpu = text.strip().partition("@")
         triple, *features = rest.split("+")
         family = family_of(triple)
+        if triple == NATIVE:
+            help = "leave them away: native finds the host's features itself; or name a triple, see `qcc targets`"
+            raise TargetError("native takes no features and no cpu", place=f"target {text!r}", help=help)
         if family is None:
             triples = [t for f in families().values() for t in f.triples]
             raise _unknown("triple", triple, [*triples, NATIVE], text)
@@ -170,6 +173,6 @@ def missing_cpu_flags(needed: tuple[str, ...]) -> tuple[str, ...]:
 def _unknown(what: str, name: str, known: list[str], text: str) -> TargetError:
     """Return the error for an unknown part of a target text, with the nearest name and the whole list."""
     listing = f"known {what}s: " + ", ".join(known) if known else f"this triple takes no {what}s"
-    hint = nearest(name, known)
+    hint = nearest(name, [k for k in known if what != "triple" or k.startswith(name[:3])])
     help = f"{hint} ({listing})" if hint.startswith("did") else listing
     return TargetError(f"there is no {what} {name!r}", place=f"target {text!r}", help=help)

@@ -49,6 +49,9 @@ def test_a_cpu_stands_for_its_features() -> None:
         ("x86_64-linux-gnu+neon", "no feature 'neon'", "avx2, avx-vnni, avx512-vnni"),
         ("x86_64-linux-gnu+", "no feature ''", "avx2, avx-vnni, avx512-vnni"),
         ("x86_64-linux-gnu@znver44", "no cpu 'znver44'", "did you mean 'znver4'?"),
+        ("native+avx2", "native takes no features", "leave them away"),
+        ("native@znver4", "native takes no features and no cpu", "leave them away"),
+        ("x86-64-linux-gnu", "no triple", "did you mean 'x86_64-linux-gnu'?"),
         ("c+avx2", "no feature 'avx2'", "takes no features"),
     ],
 )
@@ -57,6 +60,12 @@ def test_unknown_names_are_errors_with_the_nearest(text: str, message: str, help
         Target.parse(text)
     assert message in caught.value.message
     assert help in caught.value.help
+
+
+def test_the_nearest_triple_of_another_architecture_is_no_suggestion() -> None:
+    with pytest.raises(TargetError) as caught:
+        Target.parse("aarch64-linux-gnu")
+    assert caught.value.help.startswith("known triples: c, x86_64-linux-gnu")
 
 
 @pytest.mark.parametrize(
