@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from qcc.ir import Array, ArtifactError, Module, QccError, load_module, parse_bytes
-from qcc.samples import Samples, check_samples, to_codes, to_real
+from qcc.samples import Samples, check_samples, join, shared_axis, to_codes, to_real
 from qcc.targets.emission import MANIFEST_FILE, check_module, read_manifest, save
 from qcc.targets.emission import Artifact as Emitted
 from qcc.targets.runtime import CompiledModel, load_library
@@ -74,7 +74,9 @@ class Artifact:
     def run(self, inputs: Mapping[str, Array], raw: bool = False) -> dict[str, Array]:
         """Run samples: arrays by input name, first axis samples; outputs by name, likewise.
 
-        Real numbers given to a quantized input are quantized; integers are codes.
+        Where the model's inputs share a first axis (see `qcc.samples`) that axis is samples, in outputs that have it
+        too; otherwise, and for other outputs, arrays hold one whole tensor for each run. Real numbers given to a
+        quantized input are quantized, arrays of its storage type are codes, other types are refused.
 
         Args:
             inputs: arrays by input name.
@@ -85,7 +87,7 @@ class Artifact:
     def run_samples(
         self, samples: Samples, raw: bool = False, progress: Callable[[str, int, int | None], None] | None = None
     ) -> dict[str, Array]:
-        """Run checked samples; outputs have as many rows as there are samples."""
+        """Run checked samples; see `run`."""
         found: dict[str, list[Array]] = {o.name: [] for o in self.module.outputs}
         total = samples.runs(self.module.inputs)
         for number, batch in enumerate(samples.batches(self.module.inputs)):
@@ -95,7 +97,8 @@ class Artifact:
             if progress is not None:
                 progress("run", number + 1, total)
         types = {o.name: o.value.type for o in self.module.outputs}
-        rows = {name: _rows(arrays, samples.count) for name, arrays in found.items()}
+        size = shared_axis(self.module.inputs)
+        rows = {name: join(arrays, size, samples.count) for name, arrays in found.items()}
         return rows if raw else {name: to_real(array, types[name]) for name, array in rows.items()}
 
     def run_codes(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -106,10 +109,3 @@ class Artifact:
         """Return a callable that runs the model once on zeros, with buffers of its own, for timing."""
         zeros = {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.module.inputs}
         return self.library.bind(zeros).run
-
-
-def _rows(arrays: list[Array], count: int) -> Array:
-    """Return the outputs of all runs, joined along the samples and cut to as many as there are."""
-    if arrays[0].ndim == 0:
-        return np.stack(arrays)[:count]
-    return np.concatenate(arrays)[:count]

@@ -13,7 +13,7 @@ from qcc.ir import Array, Module, Op, Stage, UsageError, c_identifier, registere
 from qcc.passes import Part, Pass, PassContext, PassManager, Pipeline, Progress, default_pipeline, load_recipe
 from qcc.samples import Samples, check_samples
 from qcc.targets import Target
-from qcc.targets.emission import emit
+from qcc.targets.emission import LONGEST_NAME, emit
 
 from .artifact import Artifact
 
@@ -86,7 +86,12 @@ def renamed(module: Module, name: str) -> Module:
 
 def compile_module(module: Module, samples: Samples | None, options: CompileOptions) -> Artifact:
     """Run the pipeline that the module's stage and the recipe ask for, and generate code."""
+    if len(module.name.encode()) > LONGEST_NAME:
+        message = f"the name has {len(module.name)} characters, files can have {LONGEST_NAME}"
+        raise UsageError(message, place=f"{module.name[:20]}…", help="give a shorter one: --name NAME")
     target = Target.parse(options.target)
+    if samples is None and not module.inputs and module.stage is Stage.FLOAT:
+        samples = Samples({}, "no inputs")
     pipeline = choose_pipeline(module, samples is not None, options)
     context = PassContext(hardware=target.hardware, progress=options.progress, target=target)
     if samples is not None:

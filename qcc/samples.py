@@ -1,10 +1,19 @@
-"""Calibration and input data: named arrays whose first axis is samples."""
+"""Calibration and input data: named arrays whose first axis is samples.
+
+Where a model's inputs share their first axis (all have the same first size B, and one of them at least two axes), that
+axis is samples: an array for an input of shape [B, …] has shape [samples, …] with any number of samples, and one run
+takes B of them. Otherwise (scalars, vectors, different first sizes) a sample is one whole input: the array has shape
+[samples, *shape of the input]. A model without inputs is run once.
+
+Elements: for an input of floats, numbers of any type are real numbers. For a quantized input, arrays of its storage
+type are codes, float arrays are real numbers, and any other type is an error. Other inputs take their own type only.
+"""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +23,7 @@ from qcc.ir import Array, CalibrationError, QccError, TensorType, UniformType, U
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Arrays by input name, each of shape (samples, …).
+    """Arrays by input name, the first axis of each is samples.
 
     Attributes:
         arrays: the data.
@@ -26,34 +35,49 @@ class Samples:
 
     @property
     def count(self) -> int:
-        """Number of samples."""
-        return min((a.shape[0] for a in self.arrays.values()), default=0)
+        """Number of samples; one for a model without inputs."""
+        return min((a.shape[0] for a in self.arrays.values()), default=1)
 
     def runs(self, inputs: Sequence[Value]) -> int:
         """Return how many runs of the model the samples make."""
-        return -(-self.count // batch_size(inputs))
+        return -(-self.count // (shared_axis(inputs) or 1))
 
     def batches(self, inputs: Sequence[Value]) -> Iterator[dict[str, Array]]:
-        """Yield one mapping a run of the model: as many samples as its first axis, the last sample repeated to fill."""
-        size = batch_size(inputs)
-        for start in range(0, self.count, size):
-            rows = np.minimum(np.arange(start, start + size), self.count - 1)
-            yield {v.name: np.ascontiguousarray(self.arrays[v.name][rows]) for v in inputs}
+        """Yield one mapping a run of the model, of its inputs' shapes; the last sample is repeated to fill a run."""
+        size = shared_axis(inputs)
+        for start in range(0, self.count, size or 1):
+            rows = start if size is None else np.minimum(np.arange(start, start + size), self.count - 1)
+            yield {v.name: np.asarray(self.arrays[v.name][rows], order="C") for v in inputs}
 
 
-def batch_size(inputs: Sequence[Value]) -> int:
-    """Return how many samples one run of a model with these inputs takes: their first axis, which must agree."""
-    sizes = {v.type.shape[0] for v in inputs if v.type.rank}
-    if len(sizes) != 1 or any(not v.type.rank for v in inputs):
-        shapes = ", ".join(f"{v.name} {list(v.type.shape)}" for v in inputs)
-        message = f"the inputs do not share a first axis of samples: {shapes}"
-        raise UsageError(message, help="export the model with the batch as the first axis of every input")
+def shared_axis(inputs: Sequence[Value]) -> int | None:
+    """Return how many samples one run takes along the inputs' first axis; None where a sample is a whole input."""
+    sizes = {v.type.shape[0] if v.type.rank else None for v in inputs}
+    if len(sizes) != 1 or max(v.type.rank for v in inputs) < 2:
+        return None
     size = sizes.pop()
-    if not size:
+    if size == 0:
         raise UsageError(
             "the first axis of the inputs has no element, so no sample fits", help="export with a batch of 1"
         )
     return size
+
+
+def join(arrays: Sequence[Array], size: int | None, count: int) -> Array:
+    """Return one output of all runs as one array.
+
+    Args:
+        arrays: the output of each run.
+        size: samples of a run along a shared first axis, or None; see `shared_axis`.
+        count: samples of all runs.
+
+    Returns:
+        Joined along the first axis and cut to `count`, where the inputs share a first axis and the output has it
+        too; else stacked: one entry for each run.
+    """
+    if size is not None and arrays[0].ndim and arrays[0].shape[0] == size:
+        return np.concatenate(arrays)[:count]
+    return np.stack(arrays)
 
 
 def read_npz(path: Path) -> dict[str, Array]:
@@ -87,7 +111,8 @@ def check_samples(
     missing = [n for n in names if n not in data]
     if missing:
         raise error(f"no data for input {', '.join(missing)}", place=origin, help="keys are input names")
-    arrays = {v.name: _checked(np.asarray(data[v.name]), v, origin, error) for v in inputs}
+    skipped = 0 if shared_axis(inputs) is None else 1
+    arrays = {v.name: _checked(np.asarray(data[v.name]), v, skipped, origin, error) for v in inputs}
     counts = {name: a.shape[0] for name, a in arrays.items()}
     if len(set(counts.values())) > 1:
         raise error(f"inputs have different numbers of samples: {counts}", place=origin)
@@ -96,14 +121,16 @@ def check_samples(
     return Samples(arrays, origin)
 
 
-def _checked(array: Array, value: Value, origin: str, error: type[QccError]) -> Array:
+def _checked(array: Array, value: Value, skipped: int, origin: str, error: type[QccError]) -> Array:
     place = f"{origin}, {value.name}"
-    wanted = value.type.shape[1:]
-    if array.ndim != value.type.rank or array.shape[1:] != wanted:
+    wanted = value.type.shape[skipped:]
+    if not array.ndim or array.shape[1:] != wanted:
         raise error(
             f"shape {list(array.shape)}, should be [samples{''.join(f', {d}' for d in wanted)}]",
             place=place,
-            help="the first axis is samples",
+            help="the first axis is samples; make a single sample `array[numpy.newaxis]`"
+            if array.shape == wanted
+            else "the first axis is samples",
         )
     if array.dtype.kind not in "fiub":
         raise error(f"elements of type {array.dtype}, numbers are needed", place=place)
@@ -127,6 +154,9 @@ def _converted(array: Array, type: TensorType, place: str, error: type[QccError]
         raise error(
             f"elements of type {array.dtype}, should be {storage}{' codes or real numbers' * type.is_quantized}",
             place=place,
+            help=f"convert codes by astype(numpy.{storage}), real numbers by astype(numpy.float32)"
+            if type.is_quantized
+            else f"convert them by astype(numpy.{storage})",
         )
     return array
 
@@ -146,9 +176,12 @@ def to_real(array: Array, type: TensorType) -> Array:
 def example_samples(inputs: Sequence[Value], seed: int, random_count: int = 4) -> Samples:
     """Return made-up samples: random values of the whole range, typical ones, and all-low, all-high, all-zero."""
     generator = np.random.default_rng(seed)
-    size = batch_size(inputs)
-    arrays = {v.name: np.concatenate(list(_examples(v, generator, random_count)), axis=0) for v in inputs}
-    return Samples(arrays, f"made up, {(random_count + 4) * size} samples with seed {seed}")
+    if not inputs:
+        return Samples({}, "none")
+    combine = np.stack if shared_axis(inputs) is None else np.concatenate
+    arrays = {v.name: combine(list(_examples(v, generator, random_count))) for v in inputs}
+    made = Samples(arrays)
+    return replace(made, origin=f"made up, {made.count} samples with seed {seed}")
 
 
 def _examples(value: Value, generator: np.random.Generator, random_count: int) -> Iterator[Array]:
@@ -157,15 +190,15 @@ def _examples(value: Value, generator: np.random.Generator, random_count: int) -
     if dtype.kind == "f":
         low, high, zero = -3.0, 3.0, 0.0
         for _ in range(random_count):
-            yield generator.normal(size=shape).astype(dtype)
+            yield np.asarray(generator.normal(size=shape), dtype)
     else:
         codes = element if isinstance(element, UniformType) else element.storage
         low, high = float(codes.minimum), float(codes.maximum)
         low, high = max(low, -(2.0**31)), min(high, 2.0**31 - 1)
         zero = float(element.zero_points[0]) if isinstance(element, UniformType) else 0.0
         for _ in range(random_count):
-            yield generator.integers(int(low), int(high) + 1, shape).astype(dtype)
+            yield np.asarray(generator.integers(int(low), int(high) + 1, shape), dtype)
         spread = generator.normal(zero, (high - low) / 16, shape)
-        yield np.clip(np.rint(spread), low, high).astype(dtype)
+        yield np.asarray(np.clip(np.rint(spread), low, high), dtype)
     for fill in (low, high, zero) if dtype.kind != "f" else (low, high, zero, 1.0):
         yield np.full(shape, fill, dtype)

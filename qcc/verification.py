@@ -125,7 +125,7 @@ def _beyond_tolerance(expected: Array, found: Array) -> Array:
         return np.asarray(distance > CODE_TOLERANCE)
     finite = np.isfinite(expected)
     scale = float(np.max(np.abs(expected[finite]), initial=0.0))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities, and differences beyond float32
         close = np.abs(expected - found) <= FLOAT_TOLERANCE * scale + np.finfo(np.float32).tiny
     return np.asarray(~np.where(finite, close, (expected == found) | (np.isnan(expected) & np.isnan(found))))
 

@@ -13,6 +13,23 @@ examples:
   qcc import model.onnx -o model.qir && qcc opt model.qir -p "canonicalize,fold-batch-norm"
 """
 
+SAMPLES = """\
+samples:
+  The file holds an array for each input; the first axis is samples, any number of them. For an input of shape [B, …]
+  an array has shape [samples, …] and a run takes B samples; where inputs are scalars or vectors only, or differ in
+  their first size, a sample is a whole input and an array has shape [samples, *shape]. For a model without inputs the
+  file is empty, and it is run once.
+"""
+TYPES = """\
+element types:
+  For a quantized input, arrays of its storage type (int8, say) are codes, float arrays are real numbers and get
+  quantized, any other type is an error: convert by astype(numpy.float32), or to codes. For a float input, numbers of
+  any type are real numbers. Other inputs take their own type only.
+"""
+CALIBRATION = """\
+  Numbers of any type are real numbers here, since a model to be calibrated has float inputs.
+"""
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `qcc`."""
@@ -112,6 +129,7 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
 
 def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "compile", "compile a model to an artifact folder")
+    parser.epilog = SAMPLES + CALIBRATION
     parser.add_argument("model", type=Path, metavar="MODEL", help="an .onnx or .qir file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the artifact folder to write")
     parser.add_argument(
@@ -139,6 +157,10 @@ def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "run", "run an artifact on inputs from a file", "run_command")
+    outputs = (
+        "  Outputs have samples as first axis likewise; one without such an axis is stacked, an entry for each run.\n"
+    )
+    parser.epilog = SAMPLES + outputs + TYPES
     parser.add_argument("artifact", type=Path, metavar="DIR")
     parser.add_argument(
         "--inputs", type=Path, required=True, metavar="IN.npz", help="arrays by input name, first axis samples"
@@ -149,6 +171,7 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "verify", "compare an artifact with the reference evaluator, bit for bit")
+    parser.epilog = SAMPLES + TYPES
     parser.add_argument("artifact", type=Path, metavar="DIR")
     parser.add_argument(
         "--inputs", type=Path, metavar="IN.npz", help="arrays by input name (default: made up from the seed)"

@@ -78,7 +78,7 @@ def measure_source(source: str, header: str, program: Program) -> tuple[Figures,
         (folder / f"{name}.c").write_text(source, encoding="utf-8")
         reports_stack = "clang" not in compiler.version
         flags = [*C_FLAGS, *(["-fstack-usage"] if reports_stack else [])]
-        run_tool([compiler.path, *flags, "-c", f"{name}.c", "-o", f"{name}.o"], folder)
+        run_tool([compiler.path, *flags, "-c", f"{name}.c", "-o", f"{name}.o"], folder, f"{name}.o")
         report = folder / f"{name}.su"
         stack = _deepest_stack(report.read_text(encoding="utf-8"), program) if report.exists() else None
         return measure_object((folder / f"{name}.o").read_bytes(), program, stack), compiler

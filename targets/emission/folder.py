@@ -17,6 +17,8 @@ from .integrity import check_files, check_header
 FORMAT = "qcc-artifact-1"
 """Says in a manifest that a folder is an artifact, and of which form."""
 MANIFEST_FILE = "manifest.json"
+LONGEST_NAME = 200
+"""Bytes of the name of a folder or a module: file systems take it with what files and temporary folders add to it."""
 MANIFEST_FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "target": str,
@@ -67,6 +69,9 @@ def save(files: Mapping[str, bytes], folder: str | Path) -> Path:
 def check_destination(folder: str | Path) -> None:
     """Raise the ArtifactError that `save` would, before long work: something else is there, or it can't be written."""
     folder = Path(folder).absolute()
+    if len(folder.name.encode()) > LONGEST_NAME:
+        message = f"the folder's name has {len(folder.name)} characters, {LONGEST_NAME} is the most"
+        raise ArtifactError(message, place=f"{folder.name[:20]}…", help="give a shorter one")
     _foreign_files(folder)
     parent = next(p for p in folder.parents if os.path.lexists(p))
     try:

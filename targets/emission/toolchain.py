@@ -18,6 +18,9 @@ COMPILERS = ("cc", "gcc", "clang")
 """C compilers, first choice first; the environment variable CC comes before them."""
 
 
+COMPILER_HELP = "install gcc and binutils; if the environment variable CC is set, it must name a C compiler"
+
+
 @dataclass(frozen=True)
 class CompilerVersion:
     """A C compiler and what it calls itself."""
@@ -39,19 +42,28 @@ def find_tool(*names: str) -> str:
 def c_compiler() -> CompilerVersion:
     """Return the host's C compiler; a ToolError if there is none."""
     path = find_tool(*([os.environ["CC"]] if os.environ.get("CC") else []), *COMPILERS)
-    first = run_tool([path, "--version"], Path.cwd()).splitlines()[:1]
+    try:
+        first = run_tool([path, "--version"], Path.cwd()).splitlines()[:1]
+    except ToolError as error:
+        raise ToolError(f"{path} is no C compiler: {error.message}", op=error.op, help=COMPILER_HELP) from error
     return CompilerVersion(path, first[0] if first else Path(path).name)
 
 
-def run_tool(command: Sequence[str], folder: Path) -> str:
-    """Run a tool in `folder` and return what it prints; a ToolError with the end of its messages if it fails."""
+def run_tool(command: Sequence[str], folder: Path, makes: str = "") -> str:
+    """Run a tool in `folder` and return what it prints.
+
+    A ToolError with the end of its messages says that it failed, or did not make the file `makes`.
+    """
     environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     except OSError as error:
         raise ToolError(f"{command[0]} can't be run: {error.strerror}") from error
     if done.returncode:
-        messages = "\n".join(done.stderr.strip().splitlines()[-20:])
-        name = Path(command[0]).name
-        raise ToolError(f"{name} failed with status {done.returncode}:\n{messages}", op=" ".join(command))
+        messages = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-20:])
+        said = f":\n{messages}" if messages else " and without a message"
+        failed = f"{Path(command[0]).name} failed with status {done.returncode}{said}"
+        raise ToolError(failed, op=" ".join(command), help="" if messages else COMPILER_HELP)
+    if makes and not (folder / makes).exists():
+        raise ToolError(f"{Path(command[0]).name} made no {makes}", op=" ".join(command), help=COMPILER_HELP)
     return done.stdout

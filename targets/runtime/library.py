@@ -156,7 +156,8 @@ def _open(folder: Path, name: str, listed: Container[str], needs_math: bool) -> 
             elif source.name in listed:
                 math = ["-lm"] if needs_math else []
                 flags = [*C_FLAGS, "-fPIC", "-shared", "-I", str(folder.absolute())]
-                run_tool([c_compiler().path, *flags, "-o", str(copy), str(source.absolute()), *math], Path(text))
+                command = [c_compiler().path, *flags, "-o", copy.name, str(source.absolute()), *math]
+                run_tool(command, Path(text), copy.name)
             else:
                 message = f"there is neither {shared.name} nor {source.name} among its files"
                 raise ArtifactError(message, place=str(folder), help="compile the model again")

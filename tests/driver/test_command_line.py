@@ -180,6 +180,8 @@ def test_inspect_prints_facts_as_json(capsys: pytest.CaptureFixture[str]) -> Non
         (["compile", MODEL, "-o", "{tmp}/out", "--recipe", "int9"], "int9"),
         (["compile", MODEL, "-o", "{tmp}/out", "--recipe", "float", "--target", "z80"], "z80"),
         (["compile", MODEL, "-o", "{tmp}/out", "--recipe", "float", "--name", "a-b"], "not a C identifier"),
+        (["compile", MODEL, "-o", "{tmp}/out", "--recipe", "float", "--name", "n" * 201], "files can have 200"),
+        (["compile", MODEL, "-o", "{tmp}/" + "n" * 201, "--recipe", "float"], "200 is the most"),
         (["compile", MODEL, "-o", "/proc/nothing/here", "--recipe", "float"], "written"),
         (["verify", "{tmp}"], "manifest.json"),
         (["verify", "absent"], "manifest.json"),

@@ -9,7 +9,7 @@ import pytest
 
 from qcc.ir import F32, I8, Array, Builder, Module, Stage, TensorType, UniformType, evaluate, ops
 from qcc.samples import example_samples
-from qcc.verification import outputs_behind_floats, verify
+from qcc.verification import compare, outputs_behind_floats, verify
 
 CODES = TensorType((1, 8), UniformType(I8, (0.5,), (3,)))
 
@@ -77,6 +77,16 @@ def test_the_tolerance_is_as_stated(output: str, change: float, passes: bool) ->
         return found
 
     assert verify(module, changed, example_samples(module.inputs, seed=0)).passed is passes
+
+
+@pytest.mark.filterwarnings("error")
+def test_differences_beyond_the_largest_float_are_no_warnings() -> None:
+    largest = np.full((1, 2), np.finfo(np.float32).max, np.float32)
+    difference = compare("y", 0, largest, -largest, inexact=True)
+    assert difference is not None
+    assert difference.count == 2
+    infinite = np.array([[np.inf, -np.inf]], np.float32)
+    assert compare("y", 0, infinite, infinite, inexact=True) is None
 
 
 def test_nan_equals_nan_and_differs_from_numbers() -> None:

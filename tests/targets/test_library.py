@@ -70,6 +70,20 @@ def test_without_a_compiler_c_is_written_but_not_measured(monkeypatch: pytest.Mo
         compiled(residual_net(), "x86_64-linux-gnu+avx2")
 
 
+@pytest.mark.parametrize(("program", "message"), [("false", "status 1 and without"), ("true", "made no lib")])
+def test_a_compiler_that_is_none(
+    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, message: str
+) -> None:
+    artifact.save(tmp_path / "a")
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f"#!/bin/sh\n{program}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    with pytest.raises(ToolError, match=message) as caught:
+        load_library(tmp_path / "a")
+    assert "variable CC" in caught.value.help
+
+
 def test_source_that_does_not_compile(artifact: Artifact, tmp_path: Path) -> None:
     artifact.save(tmp_path / "a")
     (tmp_path / "a" / "residual_net.c").write_text("int x = ;")
