@@ -86,6 +86,7 @@ def renamed(module: Module, name: str) -> Module:
 
 def compile_module(module: Module, samples: Samples | None, options: CompileOptions) -> Artifact:
     """Run the pipeline that the module's stage and the recipe ask for, and generate code."""
+    check_interface(module)
     if len(module.name.encode()) > LONGEST_NAME:
         message = f"the name has {len(module.name)} characters, files can have {LONGEST_NAME}"
         raise UsageError(message, place=f"{module.name[:20]}…", help="give a shorter one: --name NAME")
@@ -101,6 +102,16 @@ def compile_module(module: Module, samples: Samples | None, options: CompileOpti
     module = manager.run(module, context)
     options.report(manager, context)
     return Artifact.of(emit(module, target, str(pipeline), options.progress))
+
+
+def check_interface(module: Module) -> None:
+    """Raise UsageError where an input or output has no elements."""
+    inputs = [("input", v.name, v.type) for v in module.inputs]
+    outputs = [("output", o.name, o.value.type) for o in module.outputs]
+    for what, name, type in (*inputs, *outputs):
+        if type.size == 0:
+            help = "give each of its dimensions a size of at least 1 in the model"
+            raise UsageError(f"{what} {name!r} has no elements: its shape is {list(type.shape)}", help=help)
 
 
 def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -> Pipeline:

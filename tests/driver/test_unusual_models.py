@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import qcc
-from qcc.ir import F32, Builder, Module, TensorType, evaluate, ops
+from qcc.ir import F32, Builder, Module, PassError, TensorType, UsageError, evaluate, ops
 
 
 def assert_runs_as_evaluated(module: Module, artifact: qcc.Artifact) -> None:
@@ -52,3 +53,24 @@ def test_names_that_mean_something_to_c(target: str, tmp_path: Path) -> None:
         (tmp_path / file).write_text(includes)
         flags = ["-Wall", "-Werror", "-fsyntax-only", f"-I{tmp_path / 'net'}"]
         subprocess.run([*command, *flags, str(tmp_path / file)], check=True)
+
+
+def negation(shape: tuple[int, ...]) -> Module:
+    """Return a module that negates one tensor."""
+    builder = Builder()
+    builder.output("y", builder.emit(ops.Neg, builder.input("x", TensorType(shape, F32))))
+    return builder.build()
+
+
+@pytest.mark.parametrize("options", [{"recipe": "float"}, {"calibration": {"x": np.zeros((1, 0), np.float32)}}])
+def test_tensors_without_elements_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"input 'x' has no elements: its shape is \[1, 0\]") as caught:
+        qcc.compile(negation((1, 0)), target="c", **options)
+    assert "at least 1" in caught.value.help
+
+
+def test_a_recipe_that_is_none_lists_all() -> None:
+    with pytest.raises(PassError, match="no recipe 'INT8'") as caught:
+        qcc.compile(negation((1, 4)), target="c", recipe="INT8", calibration={"x": np.ones((1, 4), np.float32)})
+    assert "did you mean 'int8'?" in caught.value.help
+    assert "float" in caught.value.help

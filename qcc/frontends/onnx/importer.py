@@ -14,7 +14,7 @@ from ..frontend import Shapes
 from .emission import Emitter, Tensor
 from .functions import inline_functions
 from .graph import describe, node_label, ordered_nodes
-from .interface import input_types
+from .interface import input_types, output_mismatch
 from .node import Node
 from .ops import IMPORTERS, importer_note
 from .problem import Problem, Unsupported, raise_problems
@@ -77,7 +77,7 @@ class GraphImporter:
         self._read_initializers()
         for index, proto in nodes:
             self._node(index, proto)
-        self._outputs()
+        self._outputs(resized=bool(shapes))
         raise_problems([*self.problems, *self.emitter.problems], self.name)
         return self.emitter.build()
 
@@ -129,12 +129,18 @@ class GraphImporter:
         self.tensors.update(zip((n for n, _ in used), finished, strict=True))
         return None
 
-    def _outputs(self) -> None:
-        for name, count in Counter(o.name for o in self.graph.output).items():
-            tensor = self.tensors[name]
-            if count > 1:
-                self.problems.append(Problem(f"output {name!r}", "is there twice"))
+    def _outputs(self, resized: bool) -> None:
+        """Add the outputs; where no input was `resized`, their declared shapes must be the computed ones."""
+        counts = Counter(o.name for o in self.graph.output)
+        for declared in {o.name: o for o in self.graph.output}.values():
+            name, tensor = declared.name, self.tensors[declared.name]
+            place = f"output {name!r}"
+            if counts[name] > 1:
+                self.problems.append(Problem(place, "is there twice"))
             elif tensor is not None:
+                mismatch = "" if resized else output_mismatch(declared, tensor.shape)
+                if mismatch:
+                    self.problems.append(Problem(place, mismatch))
                 self.emitter.output(name, tensor)
 
 

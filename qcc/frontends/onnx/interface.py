@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from qcc.ir import F32, FrontendError, ScalarType, TensorType, nearest
+from qcc.ir import F32, FrontendError, ScalarType, Shape, TensorType, nearest
 
 from ..frontend import Shapes
 from .emission import check_size, scalar_type
@@ -56,6 +56,20 @@ def _declared(value: onnx.ValueInfoProto) -> tuple[Dimension, ...] | None:
     return tuple(
         d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else d.dim_param or "?" for d in tensor.shape.dim
     )
+
+
+def output_mismatch(value: onnx.ValueInfoProto, shape: Shape) -> str:
+    """Return how the declared shape of an output contradicts the computed one; empty where it does not.
+
+    A dimension without a size, or of size 0, declares nothing; nor does the first, which is the batch.
+    """
+    declared = _declared(value) if value.type.HasField("tensor_type") else None
+    if declared is None:
+        return ""
+    pairs = zip(declared[1:], shape[1:], strict=False)
+    if len(declared) == len(shape) and all(isinstance(d, str) or d in (0, size) for d, size in pairs):
+        return ""
+    return f"is declared as {_text(declared)}, but the graph computes {list(shape)}"
 
 
 def _element(value: onnx.ValueInfoProto) -> ScalarType:
