@@ -380,20 +380,20 @@ def test_open_dimensions_are_named_with_the_flag() -> None:
 @pytest.mark.parametrize("declared", [[1, 9], [1], [1, 4, 1], []])
 def test_an_output_declared_with_another_shape(declared: list[int]) -> None:
     model = one_node("Relu", {"x": [1, 4]})
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, declared))
-    assert f"output 'y': is declared as {declared}, but the graph computes [1, 4]" in error_of(model)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", TensorProto.FLOAT, declared))
+    assert f"output 'y0': is declared as {declared}, but the graph computes [1, 4]" in error_of(model)
 
 
 @pytest.mark.parametrize("declared", [None, ["N", "M"], [None, 4], [8, 4], [1, 0], ["N", 4]])
 def test_an_output_declared_with_an_open_shape_or_another_batch(declared: list[int | str | None] | None) -> None:
     model = one_node("Relu", {"x": [1, 4]})
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, declared))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", TensorProto.FLOAT, declared))
     assert import_model(model).outputs[0].value.type.shape == (1, 4)
 
 
 def test_an_output_declared_for_the_shapes_of_another_export() -> None:
     model = one_node("Relu", {"x": [1, "length"]})
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 9]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", TensorProto.FLOAT, [1, 9]))
     assert import_model(model, shapes={"x": (1, 4)}).outputs[0].value.type.shape == (1, 4)
 
 
