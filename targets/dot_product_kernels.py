@@ -67,6 +67,12 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
     return _with_rest(kernel, match, function, constants)
 
 
+def packing(kernel: Kernel, level: VectorLevel) -> str:
+    """Return the name of the order in which `dot_product_kernel` stores the anchor's weights; empty where it is None."""
+    match = _match(kernel)
+    return "" if match is None else _specification(kernel, match).packing(level.dot)
+
+
 def _match(kernel: Kernel) -> _Match | None:
     """What of the kernel the nest takes; None where that is not the anchor or not what has to follow."""
     anchor, rest = kernel.anchor, kernel.ops[1:]
@@ -107,7 +113,9 @@ def _fits(kernel: Kernel, anchor: Conv2d | Matmul) -> bool:
 
 def _takes(kernel: Kernel, rescale: Rescale) -> bool:
     """Whether the nest's epilogue computes this rescale."""
-    multiplier, shift = kernel.constants[rescale.multiplier.name], kernel.constants[rescale.shift.name]
+    multiplier, shift = (kernel.constants.get(v.name) for v in (rescale.multiplier, rescale.shift))
+    if multiplier is None or shift is None:
+        return False
     channels = rescale.x.type.shape[-1]
     per_channel = multiplier.size == 1 or (multiplier.size == channels and multiplier.shape[-1:] == (channels,))
     in_range = multiplier.min() >= 0 and SHIFTS[0] <= shift.min() and shift.max() <= SHIFTS[1]
@@ -117,7 +125,9 @@ def _takes(kernel: Kernel, rescale: Rescale) -> bool:
 
 def _looks_up(kernel: Kernel, table: Table) -> bool:
     """Whether the nest's epilogue has this table: one for all channels, of the type of the codes."""
-    data = kernel.constants[table.table.name]
+    data = kernel.constants.get(table.table.name)
+    if data is None:
+        return False
     return data.ndim == 1 and storage_dtype(table.x.type) == storage_dtype(table.result.type) == str(data.dtype)
 
 

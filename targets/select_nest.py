@@ -38,6 +38,16 @@ def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
         return _scalar_nest(kernel, target)
 
 
+def weight_packing(kernel: Kernel, target: Any) -> str:
+    """Return the name of the order in which `select_nest` stores the anchor's weights; empty without a dot product."""
+    instructions = target.instructions
+    if instructions is None:
+        return ""
+    from qcc.targets.dot_product_kernels import packing
+
+    return packing(kernel, instructions)
+
+
 def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     """The nests of `targets/portable`."""
     from qcc.targets.portable.elementwise import elementwise

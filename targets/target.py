@@ -28,7 +28,6 @@ class Target:
         family: name of the family that it belongs to.
         llvm: the entries of TVM's target dictionary; `kind` is `c` or `llvm`.
         table: `module:name` of the table of vector instructions that the loop nests use; empty: scalar nests only.
-        packing: name of the order in which the vector kernels read weights; empty: row-major.
         cpu_flags: what the processor must have, as /proc/cpuinfo names it; empty where any will do.
         machine: `platform.machine()` of hosts that run the code; empty where any host with a C compiler does.
         hardware: what the integer unit wants of a quantized model.
@@ -41,7 +40,6 @@ class Target:
     family: str = ""
     llvm: tuple[tuple[str, str | tuple[str, ...]], ...] = (("kind", "c"),)
     table: str = ""
-    packing: str = ""
     cpu_flags: tuple[str, ...] = ()
     machine: str = ""
     hardware: HardwareSpec = field(default_factory=HardwareSpec)

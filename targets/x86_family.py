@@ -31,7 +31,6 @@ class X86Level:
         mattr: features beyond the baseline, as LLVM writes them.
         cpu_flags: all that is needed, as /proc/cpuinfo names it.
         table: where the table of vector instructions is.
-        packing: name of the order in which its kernels read weights.
     """
 
     name: str
@@ -40,7 +39,6 @@ class X86Level:
     mattr: tuple[str, ...]
     cpu_flags: tuple[str, ...]
     table: str
-    packing: str
 
     def llvm(self) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
         """Return the entries of TVM's target dictionary."""
@@ -58,7 +56,6 @@ X86_FEATURE_LEVELS: dict[str, X86Level] = {
             (),
             _V3_FLAGS,
             f"{_TABLES}:AVX2",
-            "vpmaddwd.8x4",
         ),
         X86Level(
             "avx-vnni",
@@ -67,7 +64,6 @@ X86_FEATURE_LEVELS: dict[str, X86Level] = {
             ("+avxvnni",),
             (*_V3_FLAGS, "avx_vnni"),
             f"{_TABLES}:AVX_VNNI",
-            "vpdpbusd.8x4",
         ),
         X86Level(
             "avx512-vnni",
@@ -76,7 +72,6 @@ X86_FEATURE_LEVELS: dict[str, X86Level] = {
             ("+avx512vnni",),
             (*_V4_FLAGS, "avx512_vnni"),
             f"{_TABLES}:AVX512_VNNI",
-            "vpdpbusd.16x4",
         ),
     )
 }
@@ -121,7 +116,6 @@ class X86Family(TargetFamily):
             family=self.name,
             llvm=best.llvm(),
             table=best.table,
-            packing=best.packing,
             cpu_flags=tuple(dict.fromkeys(flag for level in ordered for flag in level.cpu_flags)),
             machine="x86_64",
             alignment=64,

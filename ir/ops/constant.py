@@ -33,7 +33,7 @@ class Constant(Op):
 
     Attributes:
         value: the data, in the storage type of the result.
-        packing: how `pack-weights` orders the stored bytes; empty for row-major.
+        packing: the order in which a dot-product nest stores the data, by `pack-weights`; empty for row-major.
     """
 
     name = "constant"

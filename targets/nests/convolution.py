@@ -130,6 +130,12 @@ class Convolution:
             return ChannelProduct(panel, self.input_type, dot, self.window, self.multiplier)
         return DotProduct(panel, self.input_type, dot)
 
+    def packing(self, dot: DotInstruction) -> str:
+        """The name of the order in which `packed_constants` puts the weights: `ARRANGEMENT.RUNSxVECTORSxLANESxSTEP`."""
+        panel = self.panel(dot)
+        arrangement = "channels" if self.is_depthwise else dot.name
+        return f"{arrangement}.{panel.runs}x{panel.tile.vectors}x{panel.lanes}x{panel.step}"
+
     @property
     def padding_bytes(self) -> int:
         """Bytes of the row of zero points that follows the packed weights."""

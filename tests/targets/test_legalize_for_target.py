@@ -1,13 +1,13 @@
-"""What a target refuses, and how weights are marked for its instructions."""
+"""What a target refuses."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from qcc.ir import I8, I16, Module, PassError, Stage, TargetError, ops, parse_module, print_module, replace_op
+from qcc.ir import I16, Module, PassError, Stage, TargetError, ops, parse_module, replace_op
 from qcc.passes import HardwareSpec, PassContext
-from qcc.targets import LegalizeForTarget, PackWeights, Target
+from qcc.targets import LegalizeForTarget, Target
 from tests.targets.integer_modules import NetBuilder, residual_net
 
 
@@ -104,23 +104,3 @@ def test_a_table_that_no_code_looks_up(table: str, reason: str) -> None:
 def test_a_quantized_module_is_not_ready() -> None:
     with pytest.raises(PassError, match="no integer arithmetic"):
         LegalizeForTarget().run(Module("m", Stage.QUANTIZED, (), (), ()), context())
-
-
-def test_weights_of_dot_products_are_marked() -> None:
-    module = PackWeights().run(residual_net(), context())
-    packed = {op.result.name: op.packing for op in module.ops if isinstance(op, ops.Constant) and op.packing}
-    assert packed == dict.fromkeys(("stem_w", "left1_w", "left2_w", "right_w", "classifier_w"), "vpdpbusd.16x4")
-    assert parse_module(print_module(module)) == module
-    assert PackWeights().run(module, PassContext(target=Target.parse("c"))) == residual_net()
-
-
-def test_wide_activations_and_shared_weights_are_not_marked() -> None:
-    net = NetBuilder()
-    x = net.input("x", 1, 4)
-    w = net.b.constant(np.ones((4, 4), np.int8), "w")
-    first = net.rescale(net.b.emit(ops.Matmul, x, w, name="first"), "wide", 0.01, I16)
-    once = net.b.constant(np.ones((4, 4), np.int8) * 2, "once")
-    acc = net.b.emit(ops.Matmul, first, once, name="second")
-    net.output("y", net.rescale(net.b.emit(ops.Matmul, net.rescale(acc, "n", 0.01, I8), w, name="third"), "y", 0.01))
-    module = PackWeights().run(net.build(), context())
-    assert not [op for op in module.ops if isinstance(op, ops.Constant) and op.packing]

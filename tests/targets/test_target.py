@@ -104,7 +104,6 @@ def test_the_instruction_table_agrees_with_the_target() -> None:
     for feature in families()["x86"].features:
         target = Target.parse(f"x86_64-linux-gnu+{feature}")
         assert target.instructions.target() == target.tvm_target()
-        assert target.packing == f"{target.instructions.dot.name}.{target.instructions.dot.lanes}x4"
     assert Target.parse("c").instructions is None
 
 
