@@ -68,7 +68,7 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
 
 
 def packing(kernel: Kernel, level: VectorLevel) -> str:
-    """Return the name of the order in which `dot_product_kernel` stores the anchor's weights; empty where it is None."""
+    """Return the name of the order in which `dot_product_kernel` stores the weights; empty where that is None."""
     match = _match(kernel)
     return "" if match is None else _specification(kernel, match).packing(level.dot)
 

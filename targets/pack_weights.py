@@ -28,16 +28,16 @@ class PackWeights(Pass):
     Before:
         module @m stage integer {
           input %x : tensor<1x4xi8>
-          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>} : tensor<4x2xi8>
-          %y = matmul(%x, %w) : tensor<1x2xi32>
+          %w = constant() {value = dense<[[1], [2], [3], [4]]>} : tensor<4x1xi8>
+          %y = matmul(%x, %w) : tensor<1x1xi32>
           output %y as "y"
         }
 
     After:
         module @m stage integer {
           input %x : tensor<1x4xi8>
-          %w = constant() {value = dense<[[1, 2], [3, 4], [5, 6], [7, 8]]>, packing = "vpdpbusd.1x1x16x4"} : tensor<4x2xi8>
-          %y = matmul(%x, %w) : tensor<1x2xi32>
+          %w = constant() {value = dense<[[1], [2], [3], [4]]>, packing = "vpdpbusd.1x1x16x4"} : tensor<4x1xi8>
+          %y = matmul(%x, %w) : tensor<1x1xi32>
           output %y as "y"
         }
     """

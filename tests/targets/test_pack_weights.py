@@ -109,7 +109,7 @@ def test_without_dot_products_the_order_is_row_major() -> None:
 def products(first_rows: int, second_rows: int, to: str = "i8") -> Module:
     """Two matrix products that share their weights."""
     net = NetBuilder("shared")
-    w = net.b.constant(np.arange(64 * 64).reshape(64, 64).astype(np.int8), "w")
+    w = net.b.constant(np.arange(64 * 200).reshape(64, 200).astype(np.int8), "w")
 
     def product(x: Value, name: str) -> Value:
         return net.rescale(net.b.emit(ops.Matmul, x, w, name=f"{name}_acc"), name, 0.01)
