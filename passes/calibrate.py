@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -27,8 +27,12 @@ from qcc.ir import (
 )
 
 from .base import Pass, PassContext
+from .nudging import SMALLEST_SCALE
 from .observers import MeanExtremes, MinMax, MovingAverage, Percentile, RangeObserver, SignalToNoise
 from .registry import register_pass
+
+LISTED = 5
+"""How many values a warning names."""
 
 OBSERVERS = ("sqnr", "min-max", "percentile", "moving-average")
 
@@ -82,14 +86,27 @@ class Calibrate(Pass):
         }
         count = self._observe(module, context, observed)
         types: dict[str, TensorType] = {}
+        zero: list[str] = []
+        tiny: list[str] = []
         for name, observer in observed.items():
             low, high = observer.range()
             if low == high == 0.0:
-                message = f"is 0 in all {count} calibration samples; its quantized form holds little else"
-                context.remark(self.name, name, message, "warning")
+                zero.append(name)
+            elif max(high, 0.0) - min(low, 0.0) < levels * SMALLEST_SCALE:
+                tiny.append(name)
             kind = module.values[name].type
             types[name] = kind.with_element(CalibratedType(low, high, kind.element.expressed))
+        end = f"in all {count} calibration samples; what is quantized holds little else"
+        self._warn(context, zero, f"0 {end}")
+        self._warn(context, tiny, f"below {levels * SMALLEST_SCALE:.1g}, too small for codes, {end}")
         return retype(module, types)
+
+    def _warn(self, context: PassContext, names: Sequence[str], what: str) -> None:
+        """Record one warning about all values of which `what` is true."""
+        if names:
+            more = f" and {len(names) - LISTED} more values" if len(names) > LISTED else ""
+            verb = "are" if len(names) > 1 else "is"
+            context.remark(self.name, ", ".join(names[:LISTED]) + more, f"{verb} {what}", "warning")
 
     def new_observer(self, levels: int = 255) -> RangeObserver:
         """Return a fresh observer as the options say, for codes of which the highest is `levels` above the lowest."""

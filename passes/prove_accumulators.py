@@ -11,6 +11,7 @@ from qcc.ir import I16, Array, Module, Op, PassError, ScalarType, Stage, Value, 
 
 from .base import Pass, PassContext
 from .intervals import Interval, interval_of, product_magnitude, rescaled
+from .operands import KEEP_FLOAT
 from .registry import register_pass
 
 Accumulating = (
@@ -87,8 +88,14 @@ def check(op: Op, found: Interval, type: ScalarType, what: str) -> None:
         f"{op.name} %{op.result.name}: {what} can be {worst}{where}, which overflows {type}",
         place=op.location.node,
         op=print_op(op),
-        help=f"keep it in float (--keep-float {op.name}), or split the sum into shorter ones",
+        help=_help(op),
     )
+
+
+def _help(op: Op) -> str:
+    if op.result.type.element.storage.bits == 64 or op.note(KEEP_FLOAT):
+        return "the model itself computes with integers here: let it compute with floats, or give --recipe float"
+    return f"keep it in float (--keep-float {op.name}), or split the sum into shorter ones"
 
 
 def check_rescale(op: ops.Rescale, x: Interval, constants: list[Array | None]) -> None:

@@ -140,7 +140,29 @@ def test_zero_range_is_reported_and_legal() -> None:
     context = calibrated([sample(0, 0, 0)])
     module = Calibrate().run(network(), context)
     assert module.values["x"].type.element == CalibratedType(0.0, 0.0)
-    assert {(r.subject, r.severity) for r in context.remarks} == {("x", "warning"), ("doubled", "warning")}
+    (remark,) = context.remarks
+    assert (remark.subject, remark.severity) == ("x, doubled", "warning")
+    assert remark.message.startswith("are 0 in all 1 calibration samples")
+
+
+@pytest.mark.parametrize(("magnitude", "warned"), [(1e-38, True), (1e-17, True), (1e-15, False)])
+def test_a_range_too_small_for_any_scale_is_reported(magnitude: float, warned: bool) -> None:
+    context = calibrated([sample(0, magnitude, -magnitude / 2)])
+    Calibrate().run(network(), context)
+    assert [r.subject for r in context.remarks] == (["x, doubled"] if warned else [])
+    assert all("too small for codes" in r.message and r.severity == "warning" for r in context.remarks)
+
+
+def test_many_values_that_are_zero_make_one_warning() -> None:
+    builder = Builder()
+    value = builder.input("x", TensorType((1, 3), F32))
+    for index in range(300):
+        value = builder.emit(ops.Neg, value, name=f"v{index}")
+    builder.output("y", value)
+    context = calibrated([sample(0, 0, 0)])
+    Calibrate().run(builder.build(), context)
+    (remark,) = context.remarks
+    assert remark.subject == "x, v0, v1, v2, v3 and 296 more values"
 
 
 @pytest.mark.parametrize(

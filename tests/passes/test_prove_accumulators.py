@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcc.ir import F32, I8, I32, Array, Builder, Module, PassError, Stage, TensorType, evaluate, ops
+from qcc.ir import F32, I8, I32, Array, Builder, Module, PassError, ScalarType, Stage, TensorType, evaluate, ops
 from qcc.passes import PassContext, ProveAccumulators
 from tests.passes.quantization import classifier, codes_of, quantized, random_samples, run
 
@@ -74,6 +74,20 @@ def test_an_overflow_names_operation_channel_and_bound() -> None:
     assert "matmul %y: its sum can be -2266950000..0 in channel 1, which overflows i32" in text
     assert "--keep-float matmul" in text
     prove(matmul(weight[:60_000], 127))
+
+
+@pytest.mark.parametrize("notes", [(), (("keep-float", "asked for"),)])
+@pytest.mark.parametrize("element", [I32, ScalarType("i", 64)])
+def test_integers_of_the_model_itself_are_no_matter_of_keep_float(
+    element: ScalarType, notes: tuple[tuple[str, str], ...]
+) -> None:
+    b = Builder("net", Stage.INTEGER)
+    x = b.input("x", TensorType((1, 4), element))
+    b.output("y", b.emit(ops.Add, x, x, notes=notes))
+    with pytest.raises(PassError, match="overflows") as caught:
+        prove(b.build())
+    assert ("--recipe float" in caught.value.help) == (element.bits == 64 or bool(notes))
+    assert ("--keep-float add" in caught.value.help) == (element.bits == 32 and not notes)
 
 
 def test_a_bias_counts() -> None:
