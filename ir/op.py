@@ -47,8 +47,8 @@ class Cost:
     bytes: int = 0
 
 
-class Operand:
-    """Descriptor of a required operand by position."""
+class OperandDescriptor:
+    """Base of descriptors that give operands names; `index` is the position of the (first) operand."""
 
     def __init__(self, index: int, doc: str = "") -> None:
         self.index = index
@@ -57,6 +57,10 @@ class Operand:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+
+class Operand(OperandDescriptor):
+    """Descriptor of a required operand by position."""
 
     @overload
     def __get__(self, op: None, owner: type) -> Self: ...
@@ -70,16 +74,8 @@ class Operand:
         return op.operands[self.index]
 
 
-class OptionalOperand:
+class OptionalOperand(OperandDescriptor):
     """Descriptor of a trailing operand that may be absent."""
-
-    def __init__(self, index: int, doc: str = "") -> None:
-        self.index = index
-        self.doc = doc
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
 
     @overload
     def __get__(self, op: None, owner: type) -> Self: ...
@@ -91,23 +87,15 @@ class OptionalOperand:
         return op.operands[self.index] if self.index < len(op.operands) else None
 
 
-class Operands:
+class Operands(OperandDescriptor):
     """Descriptor of all operands from a position on."""
-
-    def __init__(self, start: int, doc: str = "") -> None:
-        self.start = start
-        self.doc = doc
-        self.name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
 
     @overload
     def __get__(self, op: None, owner: type) -> Self: ...
     @overload
     def __get__(self, op: Op, owner: type) -> tuple[Value, ...]: ...
     def __get__(self, op: Op | None, owner: type) -> Self | tuple[Value, ...]:
-        return self if op is None else op.operands[self.start :]
+        return self if op is None else op.operands[self.index :]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +218,7 @@ def operand_names(op_class: type[Op]) -> list[str]:
             elif isinstance(member, OptionalOperand):
                 found[member.index] = name + "?"
             elif isinstance(member, Operands):
-                found[member.start] = name + "*"
+                found[member.index] = name + "*"
     return [found[index] for index in sorted(found)]
 
 

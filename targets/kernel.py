@@ -86,12 +86,10 @@ class LoweredKernel:
     Attributes:
         function: a TIR PrimFunc that returns nothing; its parameters are one pointer for each of `arguments`.
         arguments: inputs, constants, then outputs.
-        scratch_bytes: where not 0, the function has one more, last, parameter: that many bytes of working memory.
     """
 
     function: Any
     arguments: tuple[Value | ConstantArgument, ...]
-    scratch_bytes: int = 0
 
 
 def partition(module: Module) -> list[Kernel]:

@@ -92,7 +92,7 @@ class Program:
         name: of the module, prefix of all symbols.
         functions, constants: each once.
         steps: in order.
-        arena_bytes: working memory that the caller gives, scratch memory of kernels included.
+        arena_bytes: working memory that the caller gives.
         alignment: of the arena and of constants.
         has_float: some kernel computes with floating-point numbers.
     """
@@ -132,7 +132,6 @@ class _Maker:
         self.ordered: list[Function] = []
         self.constants: dict[str, Constant] = {}
         self.steps: list[Call | Copy] = []
-        self.scratch = 0
         self.has_float = False
         self.failures: list[TargetError] = []
         self.outputs: dict[str, str] = {}
@@ -150,9 +149,6 @@ class _Maker:
             self.failures.append(error)
             return
         arguments = [self._argument(kernel, a) for a in lowered.arguments]
-        if lowered.scratch_bytes:
-            self.scratch = max(self.scratch, lowered.scratch_bytes)
-            arguments.append(Argument(Place("arena", self.planned), "uint8_t", written=True))
         read = {a.place for a in arguments if not a.written}
         in_place = any(a.place in read for a in arguments if a.written)
         function = self._function(kernel, lowered, tuple(arguments), in_place)
@@ -182,7 +178,7 @@ class _Maker:
             tuple(self.ordered),
             tuple(self.constants.values()),
             tuple(self.steps),
-            self.planned + self.scratch,
+            self.planned,
             self.target.alignment,
             self.has_float,
         )
