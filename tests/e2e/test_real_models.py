@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,19 @@ def test_every_bit_is_the_evaluators(shared_models: Path, shared_data: Path, mod
         report = verify(module, artifact.run_codes, samples)
         assert report.passed, str(report.difference)
         assert report.approximate == ()
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("model", [*list(MODELS)[:2], pytest.param(LARGE, marks=pytest.mark.slow)])
+def test_the_c_source_is_strict_c99(
+    shared_models: Path, shared_data: Path, tmp_path: Path, tool: Callable[[str], str], model: str, compiler: str
+) -> None:
+    folder = compiled(shared_models, shared_data, model, "c", 2).save(tmp_path / "artifact")
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1"]
+    subprocess.run([tool(compiler), *strict, "-c", f"{model}.c", "-o", "model.o"], cwd=folder, check=True)
+    text = (folder / f"{model}.c").read_text() + (folder / f"{model}.h").read_text()
+    headers = set(re.findall(r"#include <(.*?)>", text))
+    assert headers <= {"stdint.h", "stddef.h", "string.h"}
 
 
 def test_all_targets_compute_the_same_bits(shared_models: Path, shared_data: Path) -> None:
