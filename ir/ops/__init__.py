@@ -1,7 +1,7 @@
 """The operations, one class each; `qcc ops` lists them."""
 
 from .constant import Constant, Dequantize, Quantize, StorageCast
-from .convolution import Conv2d, ConvTranspose2d, SlidingWindow
+from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
 from .linear import Matmul
 from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, Split, Transpose
@@ -92,4 +92,5 @@ __all__ = [
     "Tanh",
     "Transpose",
     "Unary",
+    "window_positions",
 ]

@@ -15,6 +15,12 @@ from .linear import check_product, finish, widened
 BLOCK_BYTES = 1 << 17
 
 
+def window_positions(padded: int, kernel: int, dilation: int, stride: int) -> int:
+    """Return how many steps of a window of `kernel` taps fit `padded` rows or columns; below 1 where none does."""
+    extent = (kernel - 1) * dilation + 1
+    return (padded - extent) // stride + 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlidingWindow(Op):
     """Base of operations that move a window over height and width of an N×H×W×C tensor.
@@ -42,10 +48,10 @@ class SlidingWindow(Op):
         sizes = []
         for axis in (0, 1):
             padded = x.shape[1 + axis] + self.padding[2 * axis] + self.padding[2 * axis + 1]
-            extent = (kernel[axis] - 1) * self.dilation[axis] + 1
-            if padded < extent:
-                raise IrError(f"{self.name}: a window of {extent} does not fit {padded} rows or columns")
-            sizes.append((padded - extent) // self.strides[axis] + 1)
+            size = window_positions(padded, kernel[axis], self.dilation[axis], self.strides[axis])
+            if size < 1:
+                raise IrError(f"{self.name}: a window of {kernel[axis]} taps does not fit {padded} rows or columns")
+            sizes.append(size)
         return sizes[0], sizes[1]
 
     def taps(self, padded: Array, kernel: tuple[int, int], size: tuple[int, int]) -> list[tuple[int, int, Array]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qcc.ir.ops import window_positions
 from qcc.targets import tir
 from qcc.targets.tir import Body, Expr
 
@@ -34,8 +35,7 @@ class Window:
         sizes = []
         for axis in range(2):
             padded = self.input[1 + axis] + self.padding[axis] + self.padding[axis + 2]
-            reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1
-            sizes.append((padded - reach) // self.strides[axis] + 1)
+            sizes.append(window_positions(padded, self.kernel[axis], self.dilations[axis], self.strides[axis]))
         return sizes[0], sizes[1]
 
     @property
