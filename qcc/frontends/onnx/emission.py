@@ -29,14 +29,8 @@ from qcc.ir import (
 )
 from qcc.ir.ops import Constant
 
+from ..limits import check_fold_size, check_size
 from .problem import Problem, Unsupported
-from .tensor_data import RANK_LIMIT
-
-#: Elements that a tensor computed at import may have.
-FOLD_LIMIT = 1 << 27
-
-#: Elements that an input or a result may have: more than any chip holds.
-TENSOR_LIMIT = 1 << 28
 
 
 class Tensor:
@@ -233,16 +227,3 @@ class Emitter:
         module = drop_dead(module)
         verify(module)
         return module
-
-
-def check_size(types: Iterable[TensorType]) -> None:
-    """Raise Unsupported where a tensor has more than `TENSOR_LIMIT` elements or `RANK_LIMIT` dimensions."""
-    for type in types:
-        if type.size > TENSOR_LIMIT or max(type.shape, default=0) > TENSOR_LIMIT or type.rank > RANK_LIMIT:
-            raise Unsupported(f"a tensor of the shape {list(type.shape)} is too large")
-
-
-def check_fold_size(elements: int) -> None:
-    """Raise Unsupported where a tensor to be computed at import would be too large."""
-    if elements > FOLD_LIMIT:
-        raise Unsupported(f"a constant of {elements} elements would be computed, {FOLD_LIMIT} is the limit")

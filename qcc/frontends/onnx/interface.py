@@ -9,7 +9,8 @@ import onnx
 from qcc.ir import F32, FrontendError, ScalarType, Shape, TensorType, nearest
 
 from ..frontend import Shapes
-from .emission import check_size, scalar_type
+from ..limits import check_size
+from .emission import scalar_type
 from .problem import Problem, Unsupported, raise_problems
 from .tensor_data import numpy_type, type_name
 

@@ -10,8 +10,11 @@ from onnx import AttributeProto
 
 from qcc.ir import Array, Op
 
+from ..axes import normalized_axes, normalized_axis
 from .emission import Emitter, Tensor
 from .problem import Unsupported
+
+__all__ = ["Node", "known", "normalized_axes", "normalized_axis"]
 
 
 class Node:
@@ -137,18 +140,3 @@ def known(tensor: Tensor, what: str) -> Array:
     if tensor.array is None:
         raise Unsupported(f"{what} is computed at run time, it must be constant")
     return tensor.array
-
-
-def normalized_axis(axis: int, rank: int) -> int:
-    """Return `axis` counted from the front; Unsupported where a tensor of `rank` does not have it."""
-    if not -rank <= axis < max(rank, 1):
-        raise Unsupported(f"axis {axis} of a tensor of rank {rank}")
-    return axis % max(rank, 1)
-
-
-def normalized_axes(axes: Sequence[int], rank: int) -> tuple[int, ...]:
-    """Return the axes counted from the front; Unsupported where one is out of range or given twice."""
-    result = tuple(normalized_axis(a, rank) for a in axes)
-    if len(set(result)) != len(result):
-        raise Unsupported(f"axes {list(axes)} name one axis twice")
-    return result

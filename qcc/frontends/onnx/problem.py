@@ -1,39 +1,17 @@
-"""What can't be imported: collected over the whole model, reported in one error."""
+"""Problems of ONNX models: what to do about them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from qcc.ir import FrontendError
+from ..problem import CHANGE_THE_MODEL, Problem, Unsupported
+from ..problem import raise_problems as raise_all
 
+__all__ = ["Problem", "Unsupported", "raise_problems"]
 
-class Unsupported(FrontendError):
-    """One reason why one node can't be imported; the importer collects them."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A part of the model that can't be imported.
-
-    Attributes:
-        place: `Conv 'layer1/conv'`, `tensor 'w'`.
-        reason: a sentence without a full stop.
-    """
-
-    place: str
-    reason: str
+_HELP = f"{CHANGE_THE_MODEL} (most exporters have options for constant folding, opset version and inference mode)"
 
 
 def raise_problems(problems: Sequence[Problem], file: str) -> None:
     """Raise one FrontendError that lists all problems; nothing where there are none."""
-    if not problems:
-        return
-    lines = [f"  {p.place}: {p.reason}" for p in dict.fromkeys(problems)]
-    count = f"{len(lines)} parts of the model" if len(lines) > 1 else "a part of the model"
-    raise FrontendError(
-        "\n".join([f"{count} can't be imported", *lines]),
-        place=file,
-        help="change these in the model, or export it without them (most exporters have options for constant folding, "
-        "opset version and inference mode)",
-    )
+    raise_all(problems, file, _HELP)

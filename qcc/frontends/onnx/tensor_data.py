@@ -16,11 +16,10 @@ from onnx import TensorProto
 
 from qcc.ir import Array, FrontendError
 
+from ..limits import RANK_LIMIT
+
 #: Elements that a tensor in a file may have.
 ELEMENT_LIMIT = 1 << 31
-
-#: Dimensions that a tensor may have.
-RANK_LIMIT = 16
 
 _DTYPES: dict[int, Any] = {
     TensorProto.FLOAT: "<f4",

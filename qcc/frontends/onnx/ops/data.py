@@ -9,7 +9,8 @@ import numpy as np
 from qcc.ir import FrontendError
 from qcc.ir.ops import Cast
 
-from ..emission import Tensor, check_fold_size, scalar_type
+from ...limits import check_fold_size
+from ..emission import Tensor, scalar_type
 from ..node import Node
 from ..problem import Unsupported
 from ..tensor_data import numpy_type, tensor_array, type_name

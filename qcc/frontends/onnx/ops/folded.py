@@ -10,7 +10,8 @@ import numpy as np
 
 from qcc.ir import Array
 
-from ..emission import Tensor, check_fold_size
+from ...limits import check_fold_size
+from ..emission import Tensor
 from ..node import Node
 from ..problem import Unsupported
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from qcc.ir.ops import Broadcast, Concat, Reshape, Transpose
 
-from ..emission import Tensor, check_fold_size
+from ...limits import check_fold_size
+from ..emission import Tensor
 from ..node import Node, normalized_axes, normalized_axis
 from ..problem import Unsupported
 
