@@ -12,6 +12,7 @@ from qcc.ir.ops import (
     Conv2d,
     ConvTranspose2d,
     Dequantize,
+    L2Normalize,
     Matmul,
     Pool,
     Quantize,
@@ -68,6 +69,7 @@ def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
 def _nests() -> dict[type[Op], Callable[[Kernel], LoweredKernel]]:
     """The nest of each kind of anchor."""
     from qcc.targets.portable.convolution import convolution
+    from qcc.targets.portable.l2_normalization import l2_normalize
     from qcc.targets.portable.matmul import matmul
     from qcc.targets.portable.pool import pool
     from qcc.targets.portable.reduction import argmax, reduction
@@ -82,6 +84,7 @@ def _nests() -> dict[type[Op], Callable[[Kernel], LoweredKernel]]:
         Reduction: reduction,
         ArgMax: argmax,
         Softmax: softmax,
+        L2Normalize: l2_normalize,
         SoftmaxTable: softmax_table,
         Resize: resize_linear,
     }

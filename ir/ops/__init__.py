@@ -3,13 +3,15 @@
 from .constant import Constant, Dequantize, Quantize, StorageCast
 from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
+from .l2_normalization import L2Normalize
 from .linear import Matmul
 from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, Split, Transpose
-from .normalization import BatchNorm, Prelu, Softmax, SoftmaxTable
+from .normalization import BatchNorm, Prelu
 from .pool import AvgPool2d, MaxPool2d, Pool, SumPool2d
 from .reduction import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from .rescaling import LARGEST_SHIFT, Cast, Rescale, Table
 from .resize import WEIGHT_BITS, Resize
+from .softmax import Softmax, SoftmaxTable
 from .unary import (
     Abs,
     Elu,
@@ -54,6 +56,7 @@ __all__ = [
     "Gelu",
     "HardSigmoid",
     "HardSwish",
+    "L2Normalize",
     "LeakyRelu",
     "Log",
     "Matmul",

@@ -58,7 +58,7 @@ def clamp(r: Realizer, op: ops.Clamp) -> None:
 
 @realizes(ops.Softmax)
 def softmax(r: Realizer, op: ops.Softmax) -> None:
-    """Realize softmax: exponentials T·exp(−s·d) of the distance d to the maximum, then their share of the sum.
+    """Realize softmax: exponentials T·exp(−β·s·d) of the distance d to the maximum, then their share of the sum.
 
     T is at most 2^24 and (2^31 − 1) / n for n terms, so that the sum fits 31 bits. A probability is off by at most
     (n + 1) / (2·T) before rounding. A result of other parameters than 1/levels is rescaled.
@@ -70,7 +70,7 @@ def softmax(r: Realizer, op: ops.Softmax) -> None:
     if count > 2**20:
         raise PassError(f"a softmax over {count} elements has no integer form", help="--keep-float softmax")
     top = min(_LARGEST_EXPONENTIAL, (2**31 - 1) // max(count, 1))
-    table = np.rint(top * np.exp(-np.float64(own.scale) * np.arange(256))).astype(np.int32)
+    table = np.rint(top * np.exp(-op.beta * np.float64(own.scale) * np.arange(256))).astype(np.int32)
     operands = r.codes(op.x), r.integers(table, f"{op.result.name}_exponentials")
     levels = 1 / to.scale
     if levels == int(levels) and levels <= 2**16:

@@ -238,12 +238,14 @@ def normalization(g: Growth, x: Value) -> tuple[Value, ...]:
         return ()
     axis = g.integer(-x.type.rank, x.type.rank - 1)
     size = (x.type.shape[axis],)
-    match g.choose("batch_norm", "softmax", "prelu"):
+    match g.choose("batch_norm", "softmax", "l2_normalize", "prelu"):
         case "batch_norm":
             parameters = [g.constant(g.numbers(size)) for _ in range(3)]
             return g.emit(ops.BatchNorm, x, *parameters, g.constant(g.numbers(size, 0.5, 2.0)), axis=axis)
         case "softmax":
-            return g.emit(ops.Softmax, x, axis=axis)
+            return g.emit(ops.Softmax, x, axis=axis, beta=g.choose(1.0, 0.5))
+        case "l2_normalize":
+            return g.emit(ops.L2Normalize, x, axis=axis)
         case _:
             return g.emit(ops.Prelu, x, g.constant(g.numbers(x.type.shape[-1:])))
 

@@ -223,6 +223,21 @@ def test_softmax(axis: int) -> None:
         assert y[index] == pytest.approx(math.exp(x[index]) / sum(map(math.exp, row)), rel=1e-5)
 
 
+def test_softmax_with_a_factor_is_softmax_of_the_product() -> None:
+    x = random_floats(4, 5)
+    np.testing.assert_allclose(run(ops.Softmax, x, beta=0.5), run(ops.Softmax, x * np.float32(0.5)), rtol=1e-6)
+    refused("positive", ops.Softmax, TensorType((2,), F32), beta=0.0)
+
+
+def test_l2_normalize() -> None:
+    x = random_floats(4, 5)
+    y = run(ops.L2Normalize, x, axis=0)
+    for i, j in np.ndindex(4, 5):
+        assert y[i, j] == pytest.approx(x[i, j] / math.sqrt(sum(float(v) ** 2 for v in x[:, j])), rel=1e-6)
+    assert not run(ops.L2Normalize, x * 0).any()
+    refused("epsilon", ops.L2Normalize, TensorType((2,), F32), epsilon=0.0)
+
+
 def test_integer_softmax_follows_its_formula() -> None:
     codes = random_codes(3, 7, low=-20, high=20)
     table = np.array([round(2**23 * math.exp(-0.1 * k)) for k in range(256)], np.int32)

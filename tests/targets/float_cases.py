@@ -117,7 +117,7 @@ def conversion_cases() -> Iterator[Case]:
 
 
 def sum_cases() -> Iterator[Case]:
-    """Convolutions and matrix products, weights constant or not, clamps; pools, reductions, softmax, resize."""
+    """Convolutions and matrix products, weights constant or not, clamps; pools, reductions, resize."""
     settings: list[tuple[tuple[int, ...], dict[str, Any]]] = [
         ((7, 1, 1, 5), {}),
         ((70, 3, 3, 5), {"padding": (1, 1, 1, 1), "clamp": (0.0, 0.7)}),
@@ -158,6 +158,17 @@ def sum_cases() -> Iterator[Case]:
         for axes in ((1, 2), (-1,), (0, 2)):
             yield real_case(lambda b, x, o=op, a=axes: b.emit(o, x, axes=a), reals(2, 3, 4, 5), atol=sum_tolerance(12))
     yield real_case(lambda b, x: b.emit(ops.ArgMax, x, axis=2), reals(2, 3, 40))
+    for mode in ("nearest", "linear"):
+        scales = (1.0, 2.0, 1.5, 1.0)
+        yield real_case(
+            lambda b, x, m=mode, s=scales: b.emit(ops.Resize, x, shape=(1, 8, 9, 3), scales=s, mode=m),
+            reals(1, 4, 6, 3),
+            atol=16 * U,
+        )
+
+
+def row_cases() -> Iterator[Case]:
+    """Operations that look at each row as a whole: softmax and L2 normalization."""
     for axis in (-1, 1):
         # exp(x) errs by |x|·u and 4·u, the sum of n parts by n·u, all relative.
         yield real_case(
@@ -166,13 +177,17 @@ def sum_cases() -> Iterator[Case]:
             rtol=(40 + 4 + 30 + 8) * U,
             atol=U,
         )
-    for mode in ("nearest", "linear"):
-        scales = (1.0, 2.0, 1.5, 1.0)
         yield real_case(
-            lambda b, x, m=mode, s=scales: b.emit(ops.Resize, x, shape=(1, 8, 9, 3), scales=s, mode=m),
-            reals(1, 4, 6, 3),
-            atol=16 * U,
+            lambda b, x, a=axis: b.emit(ops.Softmax, x, axis=a, beta=0.3),
+            reals(2, 30, 3, scale=20),
+            rtol=(2 * 40 + 4 + 30 + 8) * U,  # the product with beta is rounded too
+            atol=U,
         )
+        # A sum of n squares errs by n·u, its root by half of that, both relative.
+        yield real_case(lambda b, x, a=axis: b.emit(ops.L2Normalize, x, axis=a), reals(2, 30, 3), rtol=(30 + 8) * U)
+    type, array = reals(2, 30)
+    yield real_case(lambda b, x: b.emit(ops.L2Normalize, x, epsilon=0.5), (type, array * 0), atol=0)
+    yield real_case(lambda b, x: b.emit(ops.L2Normalize, x, epsilon=1e3), (type, array), rtol=4 * U)
 
 
 def movement_cases() -> Iterator[Case]:
@@ -190,5 +205,5 @@ def real_case(build: Any, *inputs: tuple[TensorType, Array], **tolerance: float)
 
 def float_cases() -> list[Case]:
     """All of them."""
-    families = (function_cases, arithmetic_cases, conversion_cases, sum_cases, movement_cases)
+    families = (function_cases, arithmetic_cases, conversion_cases, sum_cases, row_cases, movement_cases)
     return [one for family in families for one in family()]
