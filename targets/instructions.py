@@ -1,32 +1,35 @@
 """The instruction table that the loop nests are written over.
 
-A nest needs one thing from a machine: a dot product that adds, in each of `lanes` int32 lanes, four products of
-activation bytes (the same four for all lanes) and weight bytes (four for each lane). How the activations are
-broadcast, how the weights lie in memory and which instructions do it is the business of a `DotInstruction`. Each one
+A nest needs one thing from a machine: a dot product that adds, to each of `lanes` int32 sums, the products of `step`
+activation bytes (the same ones for all lanes) and weight bytes (`step` for each lane). How the activations are
+prepared, how the weights lie in memory and which instructions do it is the business of a `DotInstruction`. Each one
 also says what it means in NumPy; a test holds the two together.
+
+The sums of a column of lanes are one vector register on most machines; a machine whose dot product sums over a whole
+register into a scalar one keeps them as `lanes` scalars until the epilogue (`scalar_sums`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from qcc.targets.tir import Body, Buffer, Expr
+from qcc.targets import tir
+from qcc.targets.tir import Body, Buffer, Expr
 
 Array: TypeAlias = npt.NDArray[np.generic]
 
 STEP = 4
-"""How many activation bytes one dot instruction consumes."""
+"""How many activation bytes most dot instructions consume."""
 
 
 @dataclass(frozen=True)
 class DotInstruction(ABC):
-    """`accumulator[lane] += Σᵢ activation[i] · weights[lane, i]`, i < 4, modulo 2³²."""
+    """`accumulator[lane] += Σᵢ activation[i] · weights[lane, i]`, i < step, modulo 2³²."""
 
     name: str
     lanes: int
@@ -37,6 +40,12 @@ class DotInstruction(ABC):
     """Registers that one step needs besides accumulators and weights."""
     weight_registers: int = field(default=1, kw_only=True)
     """Registers that the weights of one step and vector take."""
+    step: int = field(default=STEP, kw_only=True)
+    """Activation bytes that one step consumes."""
+    scalar_sums: bool = field(default=False, kw_only=True)
+    """Whether the sums are scalars in the loop over steps, and become a vector of lanes behind it."""
+    pointer_type: str = field(default="int64", kw_only=True)
+    """TIR's name of an integer as wide as an address."""
 
     @property
     def accumulator_type(self) -> str:
@@ -49,8 +58,12 @@ class DotInstruction(ABC):
         return 0
 
     def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """Order the weights of one step, `[…, lanes, 4]`, as `load_weights` wants them: `[…, lanes · 4]`."""
-        return weights.reshape(*weights.shape[:-2], self.lanes * STEP)
+        """Order the weights of one step, `[…, lanes, step]`, as `load_weights` wants them: `[…, lanes · step]`."""
+        return weights.reshape(*weights.shape[:-2], self.lanes * self.step)
+
+    def load_activation(self, body: Body, source: Buffer, offset: Expr, input_type: str) -> tuple[Expr, ...]:
+        """Registers with the activations of one step, from byte `offset`."""
+        return self.broadcast(body, tir.reinterpret(tir.load(source, offset, self.step), "int32"), input_type)
 
     @abstractmethod
     def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:
@@ -62,11 +75,35 @@ class DotInstruction(ABC):
 
     @abstractmethod
     def accumulate(self, accumulator: Expr, activation: tuple[Expr, ...], weights: tuple[Expr, ...]) -> Expr:
-        """The dot product of prepared operands, added to `accumulator`."""
+        """The dot product of prepared operands, added to `accumulator`.
+
+        With `scalar_sums` the accumulator is one lane, and `weights` the one register of that lane that `load_weights`
+        gave.
+        """
 
     def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
         """`accumulator + value · weight` in int32 lanes whose factors came from bytes; any number of lanes."""
         return accumulator + value * weight
+
+    def step_cost(self, rows: int, vectors: int) -> float:
+        """Time of one step of a tile, in any unit.
+
+        Two dot products and two loads a cycle, a latency of four cycles, weights from farther away than activations.
+        """
+        return max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 0.35 * vectors + 0.25 * rows
+
+    def high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
+        """`⌊value · factor / 2³²⌋` in int32 lanes; None: nothing is better than 64-bit products of alternate lanes."""
+        del body, value, factor
+        return None
+
+    def rounding_shift(self, body: Body, value: Expr, shift: Expr) -> Expr | None:
+        """`⌊(value + 2^(shift−1)) / 2^shift⌋` in int32 lanes, for sums that fit them and shifts of 1 to 31.
+
+        None: nothing is better than an addition and a shift.
+        """
+        del body, value, shift
+        return None
 
     def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
         """Int32 vectors saturated to `output_type` and joined; None: nothing is better than converting each."""
@@ -74,7 +111,7 @@ class DotInstruction(ABC):
         return None
 
     def meaning(self, accumulator: Array, activation: Array, weights: Array) -> npt.NDArray[np.int32]:
-        """The step in NumPy: `[lanes]` int32, `[4]` int8 or uint8, `[lanes, 4]` int8, in natural order.
+        """The step in NumPy: `[lanes]` int32, `[step]` int8 or uint8, `[lanes, step]` int8, in natural order.
 
         The result includes the activation offset, as the instruction's does.
         """

@@ -65,7 +65,9 @@ def number(value: float, dtype: str) -> Expr:
 
 
 def splat(value: Expr | int, lanes: int, dtype: str = "int32") -> Expr:
-    """A vector with `value` in each lane."""
+    """A vector with `value` in each lane; a scalar for one lane."""
+    if lanes == 1:
+        return constant(value, dtype) if isinstance(value, int) else value
     return tirx.Broadcast(constant(value, dtype) if isinstance(value, int) else value, lanes)
 
 
@@ -81,9 +83,9 @@ def load(source: Buffer, offset: Expr | int, lanes: int = 1) -> Expr:
     return tirx.BufferLoad(source, [tirx.Ramp(index(offset), constant(1), lanes)])
 
 
-def address(source: Buffer, offset: Expr | int) -> Expr:
-    """The address of element `offset`, as an int64."""
-    return tirx.reinterpret("int64", tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
+def address(source: Buffer, offset: Expr | int, dtype: str = "int64") -> Expr:
+    """The address of element `offset`, as an integer `dtype` of the width of a pointer."""
+    return tirx.reinterpret(dtype, tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
 
 
 def cast(value: Expr, dtype: str) -> Expr:
@@ -103,8 +105,15 @@ def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
 
 def extract(vector: Expr, lanes: Sequence[int]) -> Expr:
     """The chosen `lanes` of `vector`, a scalar when there is one."""
+    if int(vector.ty.dtype.lanes) == 1:
+        return vector if len(lanes) == 1 else splat(vector, len(lanes))
     copies = -(-len(lanes) // int(vector.ty.dtype.lanes))  # a Shuffle has no more lanes than its operands together
     return tirx.Shuffle([vector] * copies, [constant(lane) for lane in lanes])
+
+
+def join(values: Sequence[Expr]) -> Expr:
+    """A vector of scalars; the scalar itself where there is one."""
+    return values[0] if len(values) == 1 else tirx.Shuffle(list(values), [constant(i) for i in range(len(values))])
 
 
 def minimum(left: Expr, right: Expr) -> Expr:
@@ -164,7 +173,7 @@ class Body:
         return variable
 
     def view(self, name: str, pointer: Expr, elements: int, dtype: str) -> Buffer:
-        """A read-only buffer over the int64 address `pointer`."""
+        """A read-only buffer over the address `pointer`, an integer as `address` gives it."""
         kind = PointerType(PrimType(dtype))
         typed = self.let(f"{name}_pointer", tirx.op.call_intrin(kind, "tirx.reinterpret", pointer))
         declared = buffer(name, elements, dtype)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcc.targets import tir
-from qcc.targets.instructions import STEP, DotInstruction
+from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.depthwise import ChannelProduct, LineAddresses, channel_tile_for
 from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
 from qcc.targets.nests.gathered_rows import GatheredRows
@@ -94,34 +94,33 @@ class Convolution:
         height, width = self.window.output_size
         return self.input[0], height, width, self.output_channels
 
-    @property
-    def row_kind(self) -> RowKind:
+    def row_kind(self, dot: DotInstruction) -> RowKind:
         """How rows are found."""
         window = self.window
         if self.is_depthwise:
             return "taps"
-        if window.is_dense and window.group_channels >= STEP:
+        if window.is_dense and window.group_channels >= dot.step:
             return "dense"
         return "gathered" if window.group_channels < FEW_CHANNELS else "taps"
 
     def panel(self, dot: DotInstruction) -> Panel:
         """The geometry of the matrix nest."""
-        window = self.window
+        window, kind = self.window, self.row_kind(dot)
         if self.is_depthwise:
             columns = self.output_channels
             lanes = min(dot.lanes, 1 << (columns.bit_length() - 1))
             tile = channel_tile_for(window, -(-columns // lanes), dot.registers)
             return Panel(1, window.rows, columns, *window.kernel, lanes, tile, step=1)
         columns = self.output_channels // self.groups
-        runs = window.taps if self.row_kind == "taps" else 1
-        length = max(window.taps * window.group_channels // runs, STEP)
+        runs = window.taps if kind == "taps" else 1
+        length = max(window.taps * window.group_channels // runs, dot.step)
         most_rows = {
             "dense": MOST_ROWS,
             "taps": MOST_TAP_ROWS,
             "gathered": max(1, min(MOST_ROWS, MOST_GATHERED_BYTES // length)),
-        }[self.row_kind]
+        }[kind]
         tile = tile_for(window.rows, columns, dot, most_rows)
-        return Panel(self.groups, window.rows, columns, runs, length, dot.lanes, tile)
+        return Panel(self.groups, window.rows, columns, runs, length, dot.lanes, tile, dot.step)
 
     def product(self, dot: DotInstruction) -> Product:
         """What the nest does with a run."""
@@ -136,10 +135,9 @@ class Convolution:
         arrangement = "channels" if self.is_depthwise else dot.name
         return f"{arrangement}.{panel.runs}x{panel.tile.vectors}x{panel.lanes}x{panel.step}"
 
-    @property
-    def padding_bytes(self) -> int:
+    def padding_bytes(self, dot: DotInstruction) -> int:
         """Bytes of the row of zero points that follows the packed weights."""
-        return self.window.group_channels if self.row_kind == "taps" and self.window.is_padded else 0
+        return self.window.group_channels if self.row_kind(dot) == "taps" and self.window.is_padded else 0
 
 
 @dataclass
@@ -170,6 +168,7 @@ class _TapRows(Rows):
     window: Window
     zeros: tuple[Buffer, int]
     input_type: InputType
+    pointer_type: str
 
     def begin(self, body: Body, first: Expr, count: int, group: Expr) -> None:
         """The window's corner for each row."""
@@ -188,7 +187,8 @@ class _TapRows(Rows):
                 if inside is None:
                     sources.append((self.source, offset))
                     continue
-                chosen = tir.select(inside, tir.address(self.source, offset), tir.address(*self.zeros))
+                inner = tir.address(self.source, offset, self.pointer_type)
+                chosen = tir.select(inside, inner, tir.address(*self.zeros, self.pointer_type))
                 view = body.view("tap", chosen, self.window.group_channels, self.input_type)
                 sources.append((view, tir.constant(0)))
             yield row * tir.constant(width) + column, sources
@@ -203,13 +203,14 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
     line = window.output_size[1] if spec.is_depthwise else None
     nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue, line)
     source = tir.buffer("input", int(np.prod(spec.input)), spec.input_type)
-    constants = nest.constant_buffers(spec.padding_bytes)
+    constants = nest.constant_buffers(spec.padding_bytes(dot))
     rows: Rows
-    if spec.row_kind == "dense":
+    if spec.row_kind(dot) == "dense":
         rows = _DenseRows(source, spec.input[3])
-    elif spec.row_kind == "taps":
+    elif spec.row_kind(dot) == "taps":
         zeros = (constants["weights"], nest.panel.weight_bytes)
-        rows = (LineAddresses if spec.is_depthwise else _TapRows)(source, window, zeros, spec.input_type)
+        kind = LineAddresses if spec.is_depthwise else _TapRows
+        rows = kind(source, window, zeros, spec.input_type, dot.pointer_type)
     else:
         rows = GatheredRows(source, window, nest.panel, spec.input_type, spec.input_zero_point)
     return nest.function(spec.name, source, constants, rows)
@@ -232,7 +233,7 @@ def packed_constants(
     flat = np.zeros((spec.output_channels, panel.runs * panel.run_length), np.int8)
     flat[:, : weights[0].size] = weights.reshape(spec.output_channels, -1)
     packed = panel.packed_weights(flat.reshape(spec.output_channels, panel.runs, panel.run_length), product.arrange)
-    padding = np.full(spec.padding_bytes, spec.input_zero_point, spec.input_type).view(np.int8)
+    padding = np.full(spec.padding_bytes(dot), spec.input_zero_point, spec.input_type).view(np.int8)
     columns = panel.lane_columns()
     folded = folded_bias(bias, weights, spec.input_zero_point, product.activation_offset)
     arrays: dict[str, Array] = {

@@ -103,8 +103,8 @@ class ChannelProduct(Product):
     def _load(self, body: Body, source: Buffer, start: Expr, channel: Expr) -> Expr:
         """The input channels of the output channels from `channel` on, which is a multiple of the multiplier."""
         lanes, repeat = self.panel.lanes, self.multiplier
-        loaded = tir.load(source, start + tir.divide(channel, repeat), lanes // repeat)
-        if repeat > 1:
+        loaded = tir.load(source, start + tir.divide(channel, repeat), max(lanes // repeat, 1))
+        if repeat > 1 and lanes > 1:
             loaded = tir.extract(body.let("channels", loaded), [lane // repeat for lane in range(lanes)])
         return tir.cast(loaded, f"int32x{lanes}")
 
@@ -117,19 +117,20 @@ class LineAddresses(Rows):
     window: Window
     zeros: tuple[Buffer, int]
     input_type: InputType
+    pointer_type: str
 
     def begin(self, body: Body, first: Expr, count: int, group: Expr) -> None:
         """Store the address of every input pixel under the tile."""
         del group
         self._count = columns_under(self.window, count)
-        self._addresses = body.allocate("addresses", self.window.kernel[0] * self._count, "int64")
+        self._addresses = body.allocate("addresses", self.window.kernel[0] * self._count, self.pointer_type)
         corner = self.window.corner(body, first)
         with body.loop("kernel_row", self.window.kernel[0]) as row:
             for column in range(self._count):
                 inside, offset = self.window.place(body, corner, row * tir.constant(self.window.dilations[0]), column)
-                address = tir.address(self.source, body.let("pixel_offset", offset))
+                address = tir.address(self.source, body.let("pixel_offset", offset), self.pointer_type)
                 if inside is not None:
-                    address = tir.select(inside, address, tir.address(*self.zeros))
+                    address = tir.select(inside, address, tir.address(*self.zeros, self.pointer_type))
                 body.store(self._addresses, row * tir.constant(self._count) + tir.constant(column), address)
 
     @contextmanager

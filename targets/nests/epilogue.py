@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from qcc.ir import IrError
 from qcc.targets import tir
 from qcc.targets.instructions import DotInstruction
 from qcc.targets.tir import Body, Buffer, Expr
@@ -117,6 +118,7 @@ class EpilogueEmitter:
     epilogue: Epilogue
     lanes: int
     buffers: dict[str, Buffer]
+    dot: DotInstruction
 
     def column_constants(self, body: Body, offset: Expr) -> dict[str, Expr]:
         """The rescale's constants of one vector, loaded once for all rows of a tile."""
@@ -128,7 +130,7 @@ class EpilogueEmitter:
         rescale = self.epilogue.rescale
         if rescale is None:
             return accumulator
-        return body.let("rescaled", _FORMS[rescale.form](body, accumulator, constants, rescale))
+        return body.let("rescaled", _FORMS[rescale.form](self, body, accumulator, constants))
 
     def result(self, value: Expr) -> Expr:
         """The vector to store, in the output type (before the table)."""
@@ -137,16 +139,23 @@ class EpilogueEmitter:
             return value
         return tir.cast(_clamp(value, rescale, "int32"), f"{self.epilogue.output_type}x{self.lanes}")
 
-    def packed(self, body: Body, values: list[Expr], dot: DotInstruction) -> Expr | None:
+    def packed(self, body: Body, values: list[Expr]) -> Expr | None:
         """The results of several vectors as one, where the machine narrows them together with saturation."""
         rescale = self.epilogue.rescale
         if rescale is None:
             return None
-        narrow = dot.narrow(body, values, self.epilogue.output_type)
+        narrow = self.dot.narrow(body, values, self.epilogue.output_type)
         info = np.iinfo(self.epilogue.output_type)
         if narrow is None or (rescale.low, rescale.high) == (info.min, info.max):
             return narrow
         return _clamp(body.let("narrow", narrow), rescale, self.epilogue.output_type)
+
+
+def _rescale(emitter: EpilogueEmitter) -> Rescale:
+    """The rescale of an epilogue that has one."""
+    if emitter.epilogue.rescale is None:
+        raise IrError("an epilogue without a rescale has no form of it")
+    return emitter.epilogue.rescale
 
 
 def _offset(value: Expr, rescale: Rescale, dtype: str) -> Expr:
@@ -185,33 +194,50 @@ def _interleave(even: Expr, odd: Expr) -> Expr:
     return tir.reinterpret((even & mask) | (odd & ~mask), f"int32x{lanes * 2}")
 
 
-def _high(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Rescale) -> Expr:
-    """The `high` form: two widening multiplies, one blend, and the rest in 32-bit lanes."""
-    lanes = _lanes(accumulator)
+def _high(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
+    """The `high` form: one high product, and the rest in 32-bit lanes."""
+    rescale, dot, shift = _rescale(emitter), emitter.dot, constants["shift"]
     if rescale.pre_shift:
-        accumulator = accumulator << constants["pre_shift"]
-    even, odd = _halves(body, "pairs", accumulator)
-    even_factor, odd_factor = _halves(body, "factors", constants["multiplier"])
-    by = tir.splat(32, lanes // 2, "int64")
-    upper = body.let("upper", _interleave((even * even_factor) >> by, odd * odd_factor))
-    shift = constants["shift"]
-    half = tir.splat(1, lanes) << (shift - tir.splat(1, lanes))
-    return _offset((upper + half) >> shift, rescale, "int32")
+        accumulator = body.let("shifted", accumulator << constants["pre_shift"])
+    upper = dot.high_product(body, accumulator, constants["multiplier"])
+    if upper is None:
+        upper = _high_product(body, accumulator, constants["multiplier"])
+    upper = body.let("upper", upper)
+    rounded = dot.rounding_shift(body, upper, shift)
+    if rounded is None:
+        one = tir.splat(1, _lanes(shift))
+        rounded = (upper + (one << (shift - one))) >> shift
+    return _offset(rounded, rescale, "int32")
 
 
-def _wide(body: Body, accumulator: Expr, constants: dict[str, Expr], rescale: Rescale) -> Expr:
+def _high_product(body: Body, value: Expr, factor: Expr) -> Expr:
+    """`⌊value · factor / 2³²⌋` in int32 lanes: two widening multiplies and one blend."""
+    lanes = _lanes(value)
+    if lanes == 1:
+        product = tir.cast(value, "int64") * tir.cast(factor, "int64")
+        return tir.cast(product >> tir.constant(32, "int64"), "int32")
+    (even, odd), (even_factor, odd_factor) = (_halves(body, n, v) for n, v in (("pairs", value), ("factors", factor)))
+    return _interleave((even * even_factor) >> tir.splat(32, lanes // 2, "int64"), odd * odd_factor)
+
+
+def _wide(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
     """The `wide` form: 64-bit lanes up to the clamp, for every shift and every accumulator."""
-    lanes = _lanes(accumulator) // 2
-    shifts = _halves(body, "shifts", constants["shift"])
-    factors = _halves(body, "factors", constants["multiplier"])
-    values = _halves(body, "pairs", accumulator)
-    one = tir.splat(1, lanes, "int64")
-    clamped = []
-    for value, factor, shift in zip(values, factors, shifts, strict=True):
-        rounded = (value * factor + (one << (shift - one))) >> shift
-        clamped.append(body.let("clamped", _clamp(_offset(rounded, rescale, "int64"), rescale, "int64")))
-    return _interleave(clamped[0], clamped[1] << tir.splat(32, lanes, "int64"))
+    rescale = _rescale(emitter)
+    if _lanes(accumulator) == 1:
+        values = [tir.cast(v, "int64") for v in (accumulator, constants["multiplier"], constants["shift"])]
+        return tir.cast(_wide_lanes(body, rescale, *values), "int32")
+    vectors = (accumulator, constants["multiplier"], constants["shift"])
+    halves = [_halves(body, n, v) for n, v in zip(("pairs", "factors", "shifts"), vectors, strict=True)]
+    even, odd = (_wide_lanes(body, rescale, *lanes) for lanes in zip(*halves, strict=True))
+    return _interleave(even, odd << tir.splat(32, _lanes(odd), "int64"))
 
 
-_FORMS: dict[Form, Callable[[Body, Expr, dict[str, Expr], Rescale], Expr]] = {"high": _high, "wide": _wide}
+def _wide_lanes(body: Body, rescale: Rescale, value: Expr, factor: Expr, shift: Expr) -> Expr:
+    """The rescale in int64 lanes."""
+    one = tir.splat(1, _lanes(value), "int64")
+    rounded = (value * factor + (one << (shift - one))) >> shift
+    return body.let("clamped", _clamp(_offset(rounded, rescale, "int64"), rescale, "int64"))
+
+
+_FORMS: dict[Form, Callable[[EpilogueEmitter, Body, Expr, dict[str, Expr]], Expr]] = {"high": _high, "wide": _wide}
 """One entry for each way to compute a rescale; another rounding is another entry."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from qcc.targets.instructions import STEP, DotInstruction
+from qcc.targets.instructions import DotInstruction
 
 Int8Array: TypeAlias = npt.NDArray[np.int8]
 
@@ -27,13 +27,10 @@ MOST_ROWS = 14
 
 
 def tile_for(rows: int, columns: int, dot: DotInstruction, most_rows: int = MOST_ROWS) -> Tile:
-    """The register tile with the least estimated time for a matrix of `rows` × `columns` outputs.
-
-    Two dot products and two loads a cycle, a latency of four cycles, and tiles that fill up with overlap.
-    """
+    """The register tile with the least estimated time for a matrix of `rows` × `columns` outputs."""
     count = -(-columns // dot.lanes)
     best = min(
-        (_step_cost(rows, count, Tile(height, width)), -width, -height)
+        (_matrix_cost(rows, count, Tile(height, width), dot), -width, -height)
         for width in range(1, 9)
         for height in range(1, min(rows, most_rows) + 1)
         if height * width + width * dot.weight_registers + dot.temporaries <= dot.registers and width <= max(count, 1)
@@ -41,14 +38,10 @@ def tile_for(rows: int, columns: int, dot: DotInstruction, most_rows: int = MOST
     return Tile(-best[2], -best[1])
 
 
-def _step_cost(rows: int, vectors: int, tile: Tile) -> float:
-    """Cycles for one step of the whole matrix; weights come from farther away than activations."""
+def _matrix_cost(rows: int, vectors: int, tile: Tile, dot: DotInstruction) -> float:
+    """Cost of one step of the whole matrix."""
     blocks = -(-vectors // tile.vectors)
-    loads = 0.35 * tile.vectors
-    return blocks * sum(
-        count * (max(height * tile.vectors / 2, (height + tile.vectors) / 2, 4.0) + loads + 0.25 * height)
-        for count, height in row_tiles(rows, tile)
-    )
+    return blocks * sum(count * dot.step_cost(height, tile.vectors) for count, height in row_tiles(rows, tile))
 
 
 def row_tiles(rows: int, tile: Tile) -> list[tuple[int, int]]:
@@ -73,7 +66,7 @@ class Panel:
     lanes: int
     """int32 accumulators in a vector."""
     tile: Tile
-    step: int = STEP
+    step: int
     """Activation bytes that one product consumes."""
 
     @property

@@ -32,6 +32,11 @@ class Product(ABC):
         """What the product adds to each activation, see `folded_bias`."""
         return 0
 
+    @property
+    def scalar_sums(self) -> bool:
+        """Whether the sums of a vector of columns are scalars until the epilogue."""
+        return False
+
     def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         """Order the weights of one step, `[…, lanes, step]`."""
         return weights
@@ -48,7 +53,8 @@ class Product(ABC):
         """Emit the products of one run.
 
         `weights` is the packed buffer and the run's first step in it, `sources` has one entry for each row,
-        `columns` the first output column of each vector. Accumulator `row · vectors + vector` belongs to a pair.
+        `columns` the first output column of each vector. Accumulator `row · vectors + vector` belongs to a pair, or
+        with `scalar_sums` the accumulators `(row · vectors + vector) · lanes + lane`.
         """
 
 
@@ -60,6 +66,11 @@ class DotProduct(Product):
     def activation_offset(self) -> int:
         """That of the instruction."""
         return self.dot.activation_offset(self.input_type)
+
+    @property
+    def scalar_sums(self) -> bool:
+        """As the instruction has it."""
+        return self.dot.scalar_sums
 
     def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         """In the order of the instruction."""
@@ -87,15 +98,14 @@ class DotProduct(Product):
     def _step(
         self, body: Body, accumulators: Buffer, weights: tuple[Buffer, Expr], depth: Expr, sources: list[RowSource]
     ) -> None:
-        """One broadcast for each row, one dot product for each accumulator."""
+        """The activations of each row, one dot product for each accumulator."""
         vectors, size = self.panel.tile.vectors, self.panel.lanes * self.panel.step
         buffer, step = weights
         offsets = (step * tir.constant(vectors * size) + tir.constant(vector * size) for vector in range(vectors))
         loaded = [self.dot.load_weights(body, buffer, offset) for offset in offsets]
+        columns = [(w,) for registers in loaded for w in registers] if self.scalar_sums else loaded
         for row, (source, start) in enumerate(sources):
-            word = tir.reinterpret(tir.load(source, start + depth, size // self.panel.lanes), "int32")
-            activation = self.dot.broadcast(body, word, self.input_type)
-            for vector in range(vectors):
-                place = row * vectors + vector
-                updated = self.dot.accumulate(tir.load(accumulators, place), activation, loaded[vector])
+            activation = self.dot.load_activation(body, source, start + depth, self.input_type)
+            for place, column in enumerate(columns, row * len(columns)):
+                updated = self.dot.accumulate(tir.load(accumulators, place), activation, column)
                 body.store(accumulators, place, updated)

@@ -107,15 +107,33 @@ class _TileEmitter:
         vectors = [absolute * tir.constant(panel.tile.vectors) + tir.constant(i) for i in range(panel.tile.vectors)]
         offsets = [body.let("constants", vector * tir.constant(panel.lanes)) for vector in vectors]
         columns = self._columns(group, block)
-        accumulators = body.allocate("accumulators", height * panel.tile.vectors, f"int32x{panel.lanes}")
-        for place, offset in enumerate(offsets):
-            bias = body.let("initial", tir.load(self.constants["bias"], offset, panel.lanes))
-            for row in range(height):
-                body.store(accumulators, row * panel.tile.vectors + place, bias)
+        accumulators = self._sums(offsets, height)
         with self.rows.run(body) as (run, sources):
             step = body.let("first_step", (absolute * tir.constant(panel.runs) + run) * tir.constant(panel.steps))
             self.nest.product.accumulate(body, accumulators, (self.constants["weights"], step), sources, columns)
         self._store(accumulators, offsets, columns, first, height)
+
+    def _sums(self, offsets: list[Expr], height: int) -> Buffer:
+        """The sums of a tile, row by row, with the bias in them."""
+        panel, scalars = self.nest.panel, self._scalars
+        count = panel.tile.vectors * scalars
+        sums = self.body.allocate("accumulators", height * count, f"int32x{panel.lanes // scalars}")
+        for column in range(count):
+            place = offsets[column // scalars] + tir.constant(column % scalars)
+            bias = self.body.let("initial", tir.load(self.constants["bias"], place, panel.lanes // scalars))
+            for row in range(height):
+                self.body.store(sums, row * count + column, bias)
+        return sums
+
+    @property
+    def _scalars(self) -> int:
+        """In how many scalars the sums of a vector of columns are kept; 1: they are a vector."""
+        return self.nest.panel.lanes if self.nest.product.scalar_sums else 1
+
+    def _sum(self, accumulators: Buffer, place: int) -> Expr:
+        """The finished sums of a vector of columns."""
+        first = place * self._scalars
+        return tir.join([tir.load(accumulators, first + lane) for lane in range(self._scalars)])
 
     def _columns(self, group: Expr, block: Expr) -> list[Expr]:
         """The first output column of each vector of a block."""
@@ -129,7 +147,7 @@ class _TileEmitter:
 
     def _store(self, accumulators: Buffer, offsets: list[Expr], columns: list[Expr], first: Expr, height: int) -> None:
         """Epilogue and stores of one tile, up to four vectors of columns at a time."""
-        emitter = EpilogueEmitter(self.nest.epilogue, self.nest.panel.lanes, self.constants)
+        emitter = EpilogueEmitter(self.nest.epilogue, self.nest.panel.lanes, self.constants, self.nest.product.dot)
         vectors = range(self.nest.panel.tile.vectors)
         size = 1 if self.nest.epilogue.table else 4
         for chunk in (vectors[start : start + size] for start in vectors[::size]):
@@ -139,7 +157,7 @@ class _TileEmitter:
             for row in range(height):
                 places = (row * len(vectors) + vector for vector in chunk)
                 values = [
-                    emitter.rescaled(self.body, tir.load(accumulators, place), known)
+                    emitter.rescaled(self.body, self._sum(accumulators, place), known)
                     for place, known in zip(places, constants, strict=True)
                 ]
                 if staged is not None:
@@ -159,7 +177,7 @@ class _TileEmitter:
         panel = self.nest.panel
         line = row * tir.constant(panel.columns * panel.groups)
         whole = self._valid == panel.lanes
-        packed = emitter.packed(self.body, values, self.nest.product.dot) if whole else None
+        packed = emitter.packed(self.body, values) if whole else None
         if packed is None:
             for value, start in zip(values, starts, strict=True):
                 self._store_one(self.output, line + start, emitter.result(value))
