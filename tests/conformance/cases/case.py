@@ -1,0 +1,163 @@
+"""Single-operation models with inputs, made from a seed.
+
+A case takes one of two flavours of scales: powers of two, which make the rescale's ties frequent (negative accumulators
+on exact ties among them), or arbitrary ones. Zero points are odd or at the end of the range, inputs hold extreme codes.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from tests.conformance.tflite_builder import Array, Tensor, TfliteBuilder
+
+T = TypeVar("T")
+
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and the inputs of its runs.
+
+    Attributes:
+        op: the operation of the schema that it is about.
+        kind: the types: `int8`, `uint8`, `int16`, …
+        label: says which case it is, for messages.
+    """
+
+    op: str
+    kind: str
+    label: str
+    model: bytes
+    runs: tuple[dict[str, Array], ...]
+
+
+class Maker:
+    """A model under construction, with random choices from a seed."""
+
+    def __init__(self, op: str, kind: str, number: int) -> None:
+        self.op, self.kind, self.number = op, kind, number
+        self.rng = np.random.default_rng(zlib.crc32(f"{op} {kind} {number}".encode()))
+        self.powers = number % 2 == 0
+        self.builder = TfliteBuilder(f"{op} {kind} {number}")
+        self.traits: list[str] = []
+
+    def pick(self, *choices: T) -> T:
+        """Return one of the choices."""
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def size(self, low: int, high: int) -> int:
+        """Return a size from low to high."""
+        return int(self.rng.integers(low, high + 1))
+
+    def scale(self, about: float) -> float:
+        """Return a scale near `about`: a power of two, or any."""
+        if self.powers:
+            return 2.0 ** round(math.log2(about))
+        return float(np.float32(about * math.exp(self.rng.uniform(-0.6, 0.6))))
+
+    def scales(self, about: float, count: int) -> list[float]:
+        """Return scales of channels."""
+        return [self.scale(about * 2.0 ** self.rng.integers(-2, 3)) for _ in range(count)]
+
+    def limits(self, type: str | None = None) -> tuple[int, int]:
+        info = np.iinfo(type or self.kind)
+        return int(info.min), int(info.max)
+
+    def zero_point(self, type: str | None = None) -> int:
+        """Return a zero point: odd, or at an end of the range; 0 for 16 bits."""
+        type = type or self.kind
+        if type == "int16":
+            return 0
+        low, high = self.limits(type)
+        return self.pick(low, high, *(int(z) | 1 for z in self.rng.integers(low, high, 6)))
+
+    def codes(self, shape: Sequence[int], type: str | None = None) -> Array:
+        """Return random codes, extreme ones among them."""
+        type = type or self.kind
+        low, high = self.limits(type)
+        codes = self.rng.integers(low, high + 1, shape, dtype=np.int64)
+        extreme = self.rng.random(shape) < 0.1
+        return np.where(extreme, self.rng.choice([low, low + 1, high], shape), codes).astype(type)
+
+    def weights(self, shape: Sequence[int]) -> Array:
+        """Return symmetric 8-bit weights, −127 to 127."""
+        return self.rng.integers(-127, 128, shape).astype(np.int8)
+
+    def input(self, name: str, shape: Sequence[int], about: float = 0.1, like: Tensor | None = None) -> Tensor:
+        """Add an input; with `like` it has the parameters of another tensor."""
+        scale, zero = (self.scale(about), self.zero_point()) if like is None else (like.scale, like.zero_point)
+        return self.builder.input(name, shape, self.kind, scale, zero)
+
+    def result(self, shape: Sequence[int], about: float = 0.1, like: Tensor | None = None, name: str = "y") -> Tensor:
+        """Add a tensor of the operation's type; with `like` it has the parameters of another tensor."""
+        scale, zero = (self.scale(about), self.zero_point()) if like is None else (like.scale, like.zero_point)
+        return self.builder.tensor(name, shape, self.kind, scale, zero)
+
+    def numbers(self, name: str, values: Sequence[int] | int) -> Tensor:
+        """Add an int32 constant: axes, shapes, paddings."""
+        return self.builder.constant(name, np.asarray(values, np.int32))
+
+    def activation(self) -> str:
+        """Return a fused activation."""
+        found = self.pick(*ACTIVATIONS)
+        self.traits.append(found)
+        return found
+
+    def case(self, *outputs: Tensor, runs: Sequence[dict[str, Array]] | None = None) -> Case:
+        """Finish the model; by default it runs on random inputs and on extreme ones."""
+        self.builder.output(*outputs)
+        label = " ".join([self.op, self.kind, f"#{self.number}", "powers" if self.powers else "any", *self.traits])
+        given = self._runs() if runs is None else runs
+        return Case(self.op, self.kind, label, self.builder.build(), tuple(given))
+
+    def _runs(self) -> list[dict[str, Array]]:
+        random = {t.name: self.codes(t.shape, t.type) for t in self.builder.inputs}
+        extreme = {}
+        for t in self.builder.inputs:
+            low, high = self.limits(t.type)
+            zero = t.zero_point[0] if t.zero_point else 0
+            choices = [low, low, high, high, min(max(zero - 1, low), high)]
+            extreme[t.name] = self.rng.choice(choices, t.shape).astype(t.type)
+        return [random, extreme]
+
+
+Generator = Callable[[Maker], Case]
+
+
+@dataclass(frozen=True)
+class Family:
+    """All cases of an operation.
+
+    Attributes:
+        kinds: the types that it is tried with.
+        count: how many cases a type has.
+    """
+
+    op: str
+    kinds: tuple[str, ...]
+    generate: Generator
+    count: int
+
+    def cases(self, kind: str, count: int | None = None) -> list[Case]:
+        """Return the first `count` cases of a type, all by default."""
+        return [self.generate(Maker(self.op, kind, number)) for number in range(count or self.count)]
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+def family(op: str, *kinds: str, count: int = 12) -> Callable[[Generator], Generator]:
+    """Register a function that makes the cases of an operation."""
+
+    def register(generate: Generator) -> Generator:
+        FAMILIES[op] = Family(op, kinds, generate, count)
+        return generate
+
+    return register
