@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 import sys
+import textwrap
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +85,17 @@ def _items(text: str) -> list[tuple[str, str]]:
     return [(name.strip(), rest.strip()) for name, _, rest in (line.partition(":") for line in text.splitlines())]
 
 
+def tflite_document() -> str:
+    """Return docs/tflite.md: how TFLite files are read, and the operations."""
+    from qcc.frontends.tflite import DOCUMENTATION, IMPORTERS
+
+    names = ", ".join(f"`{name}`" for name in sorted(IMPORTERS))
+    listed = textwrap.fill(names, 120, break_long_words=False, break_on_hyphens=False)
+    return HEADER + DOCUMENTATION.replace("{operations}", listed)
+
+
 #: Documents by file name.
-DOCUMENTS: dict[str, Callable[[], str]] = {"passes.md": passes_document}
+DOCUMENTS: dict[str, Callable[[], str]] = {"passes.md": passes_document, "tflite.md": tflite_document}
 
 
 def main(folder: str) -> None:

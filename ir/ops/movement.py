@@ -12,6 +12,9 @@ from ..errors import IrError
 from ..op import ANY_STAGE, Op, Operand, Operands, register
 from ..types import Array, Shape, TensorType, UniformType
 
+#: What a pad adds, in the names of `numpy.pad`.
+PAD_MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Movement(Op):
@@ -173,7 +176,7 @@ class Pad(Op):
     Attributes:
         low, high: how many, by axis, at least 0.
         value: what is added in mode `constant`: a real number, or the code in the integer stage.
-        mode: `constant`, `reflect` (without the edge), `edge` or `wrap`, as `numpy.pad`.
+        mode: `constant`, `reflect` (without the edge), `symmetric` (with it), `edge` or `wrap`, as `numpy.pad`.
     """
 
     name = "pad"
@@ -190,8 +193,8 @@ class Pad(Op):
         x = self.x.type
         if not len(self.low) == len(self.high) == x.rank or min((*self.low, *self.high), default=0) < 0:
             raise IrError(f"pad: needs {x.rank} counts of at least 0 on each side")
-        if self.mode not in ("constant", "reflect", "edge", "wrap"):
-            raise IrError(f"pad: no mode {self.mode!r}", help="one of: constant, reflect, edge, wrap")
+        if self.mode not in PAD_MODES:
+            raise IrError(f"pad: no mode {self.mode!r}", help="one of: " + ", ".join(PAD_MODES))
         element = x.element.expressed
         if element.is_integer and not (self.value.is_integer() and element.minimum <= self.value <= element.maximum):
             raise IrError(f"pad: {self.value} is no {element}")

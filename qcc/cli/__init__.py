@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from .arguments import make_parser
@@ -28,6 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Tell a defect of a model file; warnings of libraries are nothing that a user can act on."""
+    from qcc.frontends import FrontendWarning
+
+    if issubclass(category, FrontendWarning):
+        print(f"qcc: warning: {message}", file=sys.stderr)
+
+
 def _prepare_streams() -> None:
     """Let output go nowhere where a stream is closed, and let no letter fail where its encoding lacks it."""
     for name in ("stdout", "stderr"):
@@ -44,7 +53,9 @@ def _run(argv: Sequence[str] | None) -> int:
 
     try:
         command = importlib.import_module(f"qcc.cli.{arguments.command_module}")
-        status: int = command.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status: int = command.run(arguments)
         return status
     except QccError as error:
         print(f"qcc: error: {error}", file=sys.stderr)

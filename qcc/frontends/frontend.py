@@ -21,6 +21,10 @@ HEAD_BYTES = 64
 Shapes = Mapping[str, Sequence[int]]
 
 
+class FrontendWarning(UserWarning):
+    """A defect of a model file whose meaning is clear, and how it is read."""
+
+
 @runtime_checkable
 class Frontend(Protocol):
     """Reads one model format."""
@@ -45,7 +49,11 @@ class Frontend(Protocol):
 
 
 # The formats that come with qcc, as "module:class"; imported when first asked for.
-_BUILT_IN = {"qir": "qcc.frontends.qir:QirFrontend", "onnx": "qcc.frontends.onnx_file:OnnxFrontend"}
+_BUILT_IN = {
+    "qir": "qcc.frontends.qir:QirFrontend",
+    "onnx": "qcc.frontends.onnx_file:OnnxFrontend",
+    "tflite": "qcc.frontends.tflite_file:TfliteFrontend",
+}
 _REGISTERED: dict[str, Frontend] = {}
 
 

@@ -40,7 +40,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_an_entry_point_brings_a_format(tmp_path: Path) -> None:
-    assert list(registered_frontends()) == ["onnx", "qir", "toy"]
+    assert list(registered_frontends()) == ["onnx", "qir", "tflite", "toy"]
     (tmp_path / "a.toy").write_text("7")
     assert load(tmp_path / "a.toy", batch=2).inputs[0].type.shape == (2, 7)
     (tmp_path / "a.dat").write_text("TOY 7")

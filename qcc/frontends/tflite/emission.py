@@ -1,0 +1,216 @@
+"""Emission: turns what importers ask for into operations, folds what is known at import, and keeps names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from qcc.ir import (
+    F32,
+    Array,
+    Dense,
+    ElementType,
+    Location,
+    Module,
+    Op,
+    Output,
+    Shape,
+    Stage,
+    TensorType,
+    Value,
+    c_identifier,
+    drop_dead,
+    evaluate_op,
+    free_name,
+    replace_op,
+    verify,
+)
+from qcc.ir.ops import Constant, Dequantize, StorageCast
+
+from ..limits import check_size
+from ..problem import Unsupported
+
+#: Bytes of constants that a module may have, as a multiple of the file's size and at least.
+_CONSTANT_SHARE, _CONSTANT_FREE = 16, 1 << 26
+
+#: The profile that a quantized file's users validated: that of TensorFlow Lite for Microcontrollers.
+ARITHMETIC = "tflm"
+
+
+class Tensor:
+    """A tensor while the model is imported: known data, or the value that will hold it, or both.
+
+    Attributes:
+        name: of the tensor in the model.
+        type: with the file's scales.
+        array: its data (codes where it is quantized), where that is known at import.
+        value: the IR value, once something reads it at run time.
+    """
+
+    def __init__(self, name: str, type: TensorType, array: Array | None = None, value: Value | None = None) -> None:
+        self.name = name
+        self.type = type
+        self.array = array
+        self.value = value
+
+    @property
+    def shape(self) -> Shape:
+        """Its shape."""
+        return self.type.shape
+
+    @property
+    def rank(self) -> int:
+        """Its number of dimensions."""
+        return self.type.rank
+
+    @property
+    def element(self) -> ElementType:
+        """Its element type."""
+        return self.type.element
+
+    @property
+    def is_integer(self) -> bool:
+        """True where it holds plain integers, which no scale makes real numbers."""
+        return self.type.element.expressed.is_integer
+
+
+class Emitter:
+    """Collects the operations of a module.
+
+    The operations of a node are kept back until the node is finished, because only then it is known which of their
+    results are the node's, and get the model's names.
+
+    Args:
+        name: of the module.
+        file_size: bytes of the model file, which bound the constants.
+    """
+
+    def __init__(self, name: str, file_size: int) -> None:
+        self.name = c_identifier(name)
+        self.location = Location()
+        self.hint = "v"
+        self._names: set[str] = set()
+        self._inputs: list[Value] = []
+        self._ops: list[Op] = []
+        self._outputs: list[Output] = []
+        self._pending: list[Op] = []
+        self._constant_bytes_left = _CONSTANT_SHARE * file_size + _CONSTANT_FREE
+
+    def input(self, name: str, type: TensorType) -> Tensor:
+        """Add an input of the module."""
+        self._inputs.append(Value(self._unique(name), type))
+        return Tensor(name, type, value=self._inputs[-1])
+
+    def emit(
+        self,
+        op_class: type[Op],
+        operands: Sequence[Tensor],
+        attributes: dict[str, Any],
+        elements: Sequence[ElementType | None] = (),
+    ) -> tuple[Tensor, ...]:
+        """Return the results of an operation: computed now where all operands are known, else emitted.
+
+        Args:
+            elements: element types of the results where they are not the inferred ones.
+        """
+        values = tuple(t.value or Value(f"operand{i}", t.type) for i, t in enumerate(operands))
+        inferred = op_class(operands=values, **attributes).infer()
+        given = [*elements, *(None,) * (len(inferred) - len(elements))]
+        types = [t if e is None else t.with_element(e) for t, e in zip(inferred, given, strict=True)]
+        check_size(types)
+        if operands and all(t.array is not None for t in operands) and _foldable(op_class, operands, types):
+            return self._fold(op_class(operands=values, **attributes), operands, types)
+        op = op_class(operands=tuple(map(self.materialize, operands)), location=self.location, **attributes)
+        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in types)
+        self._pending.append(replace_op(op, results=results))
+        return tuple(Tensor(v.name, v.type, value=v) for v in results)
+
+    def _fold(self, op: Op, operands: Sequence[Tensor], types: Sequence[TensorType]) -> tuple[Tensor, ...]:
+        self.take_bytes(sum(t.bytes for t in types))
+        results = tuple(Value(f"result{i}", t) for i, t in enumerate(types))
+        values = tuple(Value(f"operand{i}", t.type) for i, t in enumerate(operands))
+        arrays = evaluate_op(
+            replace_op(op, operands=values, results=results), [t.array for t in operands if t.array is not None]
+        )
+        return tuple(Tensor(self.hint, t, array=a) for t, a in zip(types, arrays, strict=True))
+
+    def take_bytes(self, count: int) -> None:
+        """Record that constants of `count` bytes are made; Unsupported where the file can't mean that many."""
+        self._constant_bytes_left -= count
+        if self._constant_bytes_left < 0:
+            raise Unsupported("the constants that the model computes are many times larger than its file")
+
+    def materialize(self, tensor: Tensor) -> Value:
+        """Return the tensor's value, a constant if need be: floats as f32, and finite."""
+        if tensor.value is not None:
+            return tensor.value
+        if tensor.array is None:
+            raise Unsupported(f"{tensor.name!r} has no value")
+        array, type = tensor.array, tensor.type
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                array, type = array.astype(np.float32), type.with_element(F32)
+            if not np.isfinite(array).all():
+                raise Unsupported(f"{tensor.name!r} holds a NaN or infinity")
+        self.take_bytes(array.nbytes)
+        tensor.type, tensor.value = type, Value(self._unique(tensor.name), type)
+        location = Location(self.location.file, tensor.name)
+        self._pending.append(Constant(value=Dense(array), results=(tensor.value,), location=location))
+        return tensor.value
+
+    def _unique(self, name: str) -> str:
+        name = free_name(name or "v", self._names)
+        self._names.add(name)
+        return name
+
+    def discard(self) -> None:
+        """Drop the operations of the node: it can't be imported."""
+        self._pending.clear()
+
+    def finish(self, names: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Append the node's operations; the results among `tensors` that they define get the model's names."""
+        fresh = {v.name for op in self._pending if not isinstance(op, Constant) for v in op.results}
+        renamed: dict[str, Value] = {}
+        finished = []
+        for name, tensor in zip(names, tensors, strict=True):
+            value = tensor.value
+            if value is not None and tensor.array is None and value.name in fresh:
+                if value.name not in renamed:
+                    renamed[value.name] = Value(self._unique(name), value.type)
+                finished.append(Tensor(name, value.type, value=renamed[value.name]))
+            elif value is None:
+                finished.append(Tensor(name, tensor.type, tensor.array))
+            else:
+                finished.append(tensor)
+        for op in self._pending:
+            operands = tuple(renamed.get(v.name, v) for v in op.operands)
+            results = tuple(renamed.get(v.name, v) for v in op.results)
+            self._ops.append(replace_op(op, operands=operands, results=results))
+        self._pending.clear()
+        return finished
+
+    def output(self, tensor: Tensor) -> None:
+        """Add an output of the module, named after the tensor."""
+        value = self.materialize(tensor)
+        self.finish((), ())
+        name = free_name(tensor.name or "output", {o.name for o in self._outputs})
+        self._outputs.append(Output(name, value))
+
+    def build(self) -> Module:
+        """Return the verified module, without operations whose results nothing reads."""
+        module = Module(self.name, Stage.FLOAT, tuple(self._inputs), tuple(self._ops), tuple(self._outputs))
+        module = drop_dead(module)
+        if any(v.type.is_quantized for v in module.values.values()):
+            module = module.replace(stage=Stage.QUANTIZED).with_attribute("arithmetic", ARITHMETIC)
+        verify(module)
+        return module
+
+
+def _foldable(op_class: type[Op], operands: Sequence[Tensor], types: Sequence[TensorType]) -> bool:
+    """True where the result does not depend on the arithmetic profile."""
+    if not any(t.is_quantized for t in (*(o.type for o in operands), *types)):
+        return True
+    same = len({t.element for t in (*(o.type for o in operands), *types)}) == 1
+    return op_class in (Dequantize, StorageCast) or (op_class.moves_data and same)
