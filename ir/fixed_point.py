@@ -77,16 +77,25 @@ def _double_up(x: Array, multiplier: Array, shift: Array) -> Array:
     return _half_up(high, np.int64(1), right)  # type: ignore[arg-type]  # a scalar array
 
 
+def _half_away(x: Array, multiplier: Array, shift: Array) -> Array:
+    """RHA(x·m / 2^s): rounded once, ties away from zero."""
+    return rounding_divide_by_pot(np.asarray(x * multiplier), shift)
+
+
 #: Names of roundings and their meaning on (x, multiplier, shift), int64 arrays.
 ROUNDINGS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "half_up": _half_up,
+    "half_away": _half_away,
     "double": _double,
     "double_up": _double_up,
 }
 
 
 def rescale(x: Array, multiplier: Array, shift: Array, rounding: str) -> Array:
-    """Return round(x · multiplier / 2^shift) as int64, by the rounding named; x must fit 32 bits."""
+    """Return round(x · multiplier / 2^shift) as int64, by the rounding named.
+
+    x must fit 32 bits for the double roundings; for the others its product with the multiplier must fit 64.
+    """
     if rounding not in ROUNDINGS:
         raise IrError(f"there is no rounding {rounding!r}", help=nearest(rounding, list(ROUNDINGS)))
     wide, factor, places = (np.asarray(a).astype(np.int64, copy=False) for a in (x, multiplier, shift))

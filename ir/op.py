@@ -130,6 +130,8 @@ class Op:
     reads_codes: ClassVar[bool] = False
     #: Converts between real, quantized and storage types: legal in every stage, sees codes, not real values.
     boundary: ClassVar[bool] = False
+    #: Computes with floats inside and promises every bit: compilers must keep each rounding.
+    exact_floats: ClassVar[bool] = False
     #: A clamp behind the operation can become its `clamp` attribute.
     fusable_clamp: ClassVar[bool] = False
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .attributes import normalize_fields
 from .errors import IrError
+from .float_rounding import FLOAT_ROUNDINGS
 
 Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
@@ -256,14 +257,21 @@ class UniformType(ElementType):
             np.take(zero_points.reshape(blocks), index, axis=self.axis),
         )
 
-    def quantize(self, real: Array) -> Array:
-        """Return the codes of `real`: `clamp(RHE(real / scale) + zero_point)`, as ONNX QuantizeLinear rounds.
+    def quantize(self, real: Array, rounding: str = "half_even", by_reciprocal: bool = False) -> Array:
+        """Return the codes of `real`: `clamp(round(real / scale) + zero_point)` in binary32.
 
         A NaN becomes the smallest code, infinities the smallest and the largest.
+
+        Args:
+            real: numbers.
+            rounding: a name of `FLOAT_ROUNDINGS`; `half_even` is what ONNX's QuantizeLinear does.
+            by_reciprocal: multiply by f32(1 / scale) instead of dividing.
         """
         scales, zero_points = self.parameters(real.shape)
         with np.errstate(over="ignore", invalid="ignore"):
-            codes = np.rint(np.asarray(real, np.float32) / scales).astype(np.float64) + zero_points
+            numbers = np.asarray(real, np.float32)
+            steps = numbers * (np.float32(1) / scales) if by_reciprocal else numbers / scales
+            codes = FLOAT_ROUNDINGS[rounding](steps).astype(np.float64) + zero_points
         codes = np.where(codes > self.minimum, np.minimum(codes, self.maximum), self.minimum)
         return codes.astype(self.storage_type.dtype)
 

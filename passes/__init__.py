@@ -13,7 +13,7 @@ from .foreign import loaded_entry_points
 from .fuse_activation import FuseActivation
 from .fuse_tables import FuseTables
 from .hardware import HardwareSpec
-from .insert_rescale import InsertRescale
+from .insert_rescale import ARITHMETIC, InsertRescale
 from .intervals import Interval, interval_of
 from .keep_float import KeepFloat
 from .legalize_layout import LegalizeLayout
@@ -22,6 +22,7 @@ from .nudge_zero_points import NudgeZeroPoints
 from .operands import KEEP_FLOAT
 from .pipeline import DEFAULT_PASSES, Part, default_pipeline
 from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text, type_text
+from .profiles import COMMON, ArithmeticProfile, profile_named, register_profile, registered_profiles
 from .propagate_ranges import PropagateRanges
 from .prove_accumulators import ProveAccumulators
 from .quantize_weights import QuantizeWeights
@@ -62,6 +63,13 @@ __all__ = [  # by topic
     # bounds of integer values
     "Interval",
     "interval_of",
+    # arithmetic profiles
+    "ARITHMETIC",
+    "COMMON",
+    "ArithmeticProfile",
+    "profile_named",
+    "register_profile",
+    "registered_profiles",
     # integer forms of operations
     "Realizer",
     "realizes",

@@ -13,7 +13,7 @@ from .base import Pass, PassContext
 from .registry import register_pass
 
 #: Operations that may be a function of one 8-bit code.
-CodeFunction = ops.Table | ops.Clamp | ops.Rescale
+CodeFunction = ops.Table | ops.Clamp | ops.Rescale | ops.RescaleFloat
 
 
 @register_pass
@@ -58,7 +58,7 @@ class FuseTables(Pass):
 class ComposeTables(Pattern):
     """g(f(x)) = (g∘f)(x) for functions f and g of one 8-bit code, at least one of them a table."""
 
-    root = (ops.Table, ops.Clamp, ops.Rescale)
+    root = (ops.Table, ops.Clamp, ops.Rescale, ops.RescaleFloat)
 
     def apply(self, op: Op, rewriter: Rewriter) -> Value | Mismatch | None:
         """Compose `op` with the operation that defines its operand."""
@@ -98,7 +98,7 @@ def is_code_function(op: CodeFunction, rewriter: Rewriter) -> bool:
         return False
     constants = [rewriter.constant(v) for v in op.operands[1:]]
     channels = op.x.type.shape[-1] if op.x.type.rank else 1
-    if isinstance(op, ops.Rescale):
+    if isinstance(op, ops.Rescale | ops.RescaleFloat):
         return all(c is not None and (c.size == 1 or c.shape == (channels,)) for c in constants)
     return all(c is not None for c in constants)
 

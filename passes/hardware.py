@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qcc.ir import I8, I32, ScalarType
+from qcc.ir import F32, F64, I8, I32, ScalarType
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class HardwareSpec:
         multiplier_bits: magnitude bits of a rescale multiplier (31: a positive i32).
         rounding: of the rescale unit, a name of `qcc.ir.ROUNDINGS`.
         profile: arithmetic profile by which real operations become integer ones.
+        programmable: a processor that runs any integer program: what is above are then wishes for how qcc quantizes,
+            and models that others quantized may differ. False: an integer unit that can do nothing else.
+        ieee_floats: types in which it computes as IEEE 754 says, in hardware or by its compiler's library.
     """
 
     activation_type: ScalarType = I8
@@ -36,3 +39,5 @@ class HardwareSpec:
     multiplier_bits: int = 31
     rounding: str = "half_up"
     profile: str = "single"
+    programmable: bool = True
+    ieee_floats: tuple[ScalarType, ...] = (F32, F64)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qcc.ir import Module, PassError, Stage, drop_dead
+from qcc.ir import Module, Stage, drop_dead
 
 from .base import Pass, PassContext
+from .profiles import check_floats, profile_named
 from .realization import Realizer
 from .registry import register_pass
 
-PROFILES = ("single",)
+#: The module attribute that names the profile whose bits a model's users validated, or that was applied.
+ARITHMETIC = "arithmetic"
 
 
 @register_pass
@@ -46,8 +48,8 @@ class InsertRescale(Pass):
         }
 
     Options:
-        profile: the arithmetic profile; `single` rounds every result once, ties toward +∞. None takes the profile of
-            the target's hardware specification.
+        profile: the arithmetic profile; `single` rounds every result once, ties toward +∞. None takes the one that the
+            module's attribute `arithmetic` names, else that of the target's hardware specification.
     """
 
     name: ClassVar[str] = "insert-rescale"
@@ -57,7 +59,10 @@ class InsertRescale(Pass):
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Return the integer module."""
-        profile = context.hardware.profile if self.profile is None else self.profile
-        if profile not in PROFILES:
-            raise PassError(f"there is no arithmetic profile {profile!r}", help="one of: " + ", ".join(PROFILES))
-        return drop_dead(Realizer(module, context.hardware, self.name).run())
+        default = context.hardware.profile
+        name = self.profile or module.attribute(ARITHMETIC, default)
+        profile = profile_named(name)
+        check_floats(profile, context.hardware, context.target)
+        integer = drop_dead(Realizer(module, context.hardware, self.name, profile.name).run())
+        unsaid = profile.name == default and not module.attribute(ARITHMETIC)
+        return integer if unsaid else integer.with_attribute(ARITHMETIC, profile.name)

@@ -9,7 +9,7 @@ import numpy as np
 from qcc.ir import Array, Module, Op, Value, ops
 
 from .operands import KEEP_FLOAT
-from .realization import realization_of
+from .realization import profiles_with
 
 
 def is_real(value: Value) -> bool:
@@ -41,7 +41,7 @@ def no_integer_form(op: Op, module: Module) -> str:
         return "" if module.constant(op.slope) is not None else "its slope is not a constant"
     if isinstance(op, ops.BatchNorm):
         return "a batch norm that could not be folded has no integer form"
-    return "" if realization_of(op) is not None else "no integer form of this operation is known"
+    return "" if profiles_with(op) else "no integer form of this operation is known"
 
 
 def _binary_reason(op: ops.Binary, module: Module) -> str:

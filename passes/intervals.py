@@ -62,6 +62,8 @@ def interval_of(op: Op, operands: list[Interval], constants: list[Array | None])
             return _of_products(op, operands, constants)
         case ops.Rescale():
             return clamped(rescaled(op, operands[0], constants), op.minimum, op.maximum)
+        case ops.RescaleFloat():
+            return Interval.of(op.minimum, op.maximum)
         case ops.Add():
             return Interval(operands[0].low + operands[1].low, operands[0].high + operands[1].high)
         case ops.Sub():
@@ -99,6 +101,8 @@ def rescaled(op: ops.Rescale, x: Interval, constants: list[Array | None]) -> Int
     multiplier, shift = constants[1], constants[2]
     if multiplier is None or shift is None:
         return Interval.of_type(op.to)
+    if op.rounding.startswith("double") and _wraps(op, x, shift):
+        return Interval.of_type(op.to)
     ends = [_rounded(op, end, multiplier, shift) + op.output_zero_point for end in (x.low, x.high)]
     low, high = np.minimum(*ends), np.maximum(*ends)
     while low.ndim > 1:
@@ -106,7 +110,18 @@ def rescaled(op: ops.Rescale, x: Interval, constants: list[Array | None]) -> Int
     return Interval.of(low.tolist(), high.tolist())
 
 
+def _wraps(op: ops.Rescale, x: Interval, shift: Array) -> bool:
+    """Return whether (x − z)·2^L leaves the 32 bits that the double roundings keep of it, L = max(31 − s, 0)."""
+    left = 2 ** np.maximum(31 - shift.astype(object), 0)
+    low, high = ((end - op.input_zero_point) * left for end in (x.low, x.high))
+    return bool(np.min(low) < -(2**31) or np.max(high) >= 2**31)
+
+
 def _rounded(op: ops.Rescale, x: Array, multiplier: Array, shift: Array) -> Array:
+    if op.rounding == "half_away":
+        product, s = (x - op.input_zero_point) * multiplier.astype(object), shift.astype(object)
+        nearest = (2 * np.abs(product) + 2**s) // 2 ** (s + 1)
+        return np.asarray(np.where(product < 0, -nearest, nearest), object)
     if op.rounding != "half_up":
         return rescale((x - op.input_zero_point).astype(np.int64), multiplier, shift, op.rounding).astype(object)
     s = shift.astype(object)
@@ -115,7 +130,9 @@ def _rounded(op: ops.Rescale, x: Array, multiplier: Array, shift: Array) -> Arra
 
 
 def product_magnitude(op: ops.Rescale, x: Interval, constants: list[Array | None]) -> int:
-    """Return the largest |(x − z)·m| + 2^(s−1) that a rescale forms."""
+    """Return the largest |(x − z)·m| + 2^(s−1) that a rescale forms; the double roundings keep to 64 bits."""
+    if op.rounding.startswith("double"):
+        return 0
     if constants[1] is None or constants[2] is None:
         return 0
     span = np.maximum(np.abs(x.low - op.input_zero_point), np.abs(x.high - op.input_zero_point))

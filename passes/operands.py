@@ -9,6 +9,9 @@ from qcc.ir import Array, Mismatch, Op, Pattern, Rewriter, Shape, Stage, Value
 #: The topic of the note on operations that the user keeps in float.
 KEEP_FLOAT = "keep-float"
 
+#: The topic of the note on sums that may wrap as those of the kernels whose bits they keep; the reason names these.
+MAY_WRAP = "may-wrap"
+
 
 class FloatPattern(Pattern):
     """Base of rules about real arithmetic: tried in the float stage, on float results only."""

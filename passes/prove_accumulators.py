@@ -11,7 +11,7 @@ from qcc.ir import I16, Array, Module, Op, PassError, ScalarType, Stage, Value, 
 
 from .base import Pass, PassContext
 from .intervals import Interval, interval_of, product_magnitude, rescaled
-from .operands import KEEP_FLOAT
+from .operands import KEEP_FLOAT, MAY_WRAP
 from .registry import register_pass
 
 Accumulating = (
@@ -26,6 +26,8 @@ class ProveAccumulators(Pass):
 
     Sums are bounded with their terms added in any order, channel by channel. Notes the bounds on each operation that
     accumulates (`accumulator`: "-12345..67890"), and `narrow-accumulator`: "i16" where 16 bits are enough.
+    A sum with the note `may-wrap` wraps as that of the kernels whose bits it keeps: it is reported, and taken for
+    anything that its type holds.
 
     Before:
         module @m stage integer {
@@ -57,7 +59,7 @@ class ProveAccumulators(Pass):
             constants = [module.constant(v) for v in op.operands]
             found = interval_of(op, operands, constants)
             if isinstance(op, Accumulating) and _is_integer(op.result):
-                check(op, found, op.result.type.element.storage, "its sum")
+                found = self._sum(op, found, context)
                 op = noted(op, found)
             if isinstance(op, ops.Rescale):
                 check_rescale(op, operands[0], constants)
@@ -66,6 +68,20 @@ class ProveAccumulators(Pass):
             known.update((v.name, found) for v in op.results)
             made.append(op)
         return module.replace(ops=tuple(made))
+
+    def _sum(self, op: Op, found: Interval, context: PassContext) -> Interval:
+        """Return the interval of a sum, that of its type where it may wrap; a PassError where it must not."""
+        type = op.result.type.element.storage
+        try:
+            check(op, found, type, "its sum")
+        except PassError as error:
+            if not op.note(MAY_WRAP):
+                raise
+            context.remark(
+                self.name, op.result.name, f"{error.message}: it wraps, as in {op.note(MAY_WRAP)}", "warning"
+            )
+            return Interval.of_type(type)
+        return found
 
 
 def noted(op: Op, found: Interval) -> Op:

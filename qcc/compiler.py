@@ -10,7 +10,17 @@ import numpy as np
 
 from qcc.frontends import load
 from qcc.ir import Array, Module, Op, Stage, UsageError, c_identifier, registered_ops
-from qcc.passes import Part, Pass, PassContext, PassManager, Pipeline, Progress, default_pipeline, load_recipe
+from qcc.passes import (
+    Part,
+    Pass,
+    PassContext,
+    PassManager,
+    Pipeline,
+    Progress,
+    default_pipeline,
+    load_recipe,
+    profile_named,
+)
 from qcc.samples import Samples, check_samples
 from qcc.targets import Target
 from qcc.targets.emission import LONGEST_NAME, emit
@@ -28,7 +38,7 @@ class CompileOptions:
     Attributes:
         target: a target text.
         recipe: name of a recipe, path of a TOML file, or `float`, which does not quantize.
-        arithmetic: arithmetic profile; None takes the target's.
+        arithmetic: arithmetic profile; None takes the model's own, else the target's.
         keep_float: operation names, or regular expressions on names of values and nodes.
         progress: shows long work.
         make_manager: makes the pass manager, where it should print, dump or time.
@@ -62,7 +72,7 @@ def compile(
         target: a triple with features such as `x86_64-linux-gnu+avx512-vnni`, `c`, or `native` for the host.
         calibration: samples by input name, the first axis is samples; needed to quantize a float model.
         recipe: how to quantize: a name, the path of a TOML file, or `float` for not at all.
-        arithmetic: arithmetic profile; None takes the target's.
+        arithmetic: arithmetic profile; None takes the model's own, else the target's.
         keep_float: what stays in float: operation names, or regular expressions on names of values and nodes.
         batch: size of a symbolic first axis, for a model file.
         name: of files and functions; None takes the module's.
@@ -150,8 +160,8 @@ def check_decided(stage: Stage, calibrated: bool, options: CompileOptions) -> No
 
 
 def profile_options(options: CompileOptions) -> dict[str, str]:
-    """Return the options of `insert-rescale`."""
-    return {} if options.arithmetic is None else {"profile": options.arithmetic}
+    """Return the options of `insert-rescale`; an error lists the profiles where it is given another name."""
+    return {} if options.arithmetic is None else {"profile": profile_named(options.arithmetic).name}
 
 
 def keep_float_options(wanted: Sequence[str]) -> dict[str, object]:

@@ -140,6 +140,6 @@ def outputs_behind_floats(module: Module) -> frozenset[str]:
 
 
 def _rounds_floats(op: Op) -> bool:
-    if op.name in EXACT_ON_FLOATS or op.moves_data or op.reads_codes:
+    if op.name in EXACT_ON_FLOATS or op.exact_floats or op.moves_data or op.reads_codes:
         return False
     return any(v.type.is_float for v in (*op.operands, *op.results))

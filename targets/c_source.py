@@ -25,6 +25,21 @@ typedef char qcc_arithmetic_shift[((-1) >> 1) == -1 ? 1 : -1];
 """
 """What stands once before the functions of a file."""
 
+EXACT_FLOATS = """/* Products and sums of floats promise bits: each is rounded to its type, none are joined. */
+#if defined(__FAST_MATH__)
+#error "-ffast-math changes results: compile this file without it"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
+#error "floats are computed in a wider type: compile for SSE2 (-msse2 -mfpmath=sse), not for the x87"
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("fp-contract=off")
+#else
+#pragma STDC FP_CONTRACT OFF
+#endif
+"""
+"""What stands before the functions of a file with floats that promise bits; gcc does not honour the STDC pragma."""
+
 WIDTH = 112
 """Characters of a comment's line."""
 

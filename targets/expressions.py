@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from qcc.ir import I32, Array, Op, ScalarType, TargetError, TensorType, Value, print_op
-from qcc.ir.ops import Add, Binary, Cast, Clamp, Maximum, Minimum, Mul, Rescale, Sub, Table
+from qcc.ir.ops import Add, Binary, Cast, Clamp, Maximum, Minimum, Mul, Rescale, RescaleFloat, Sub, Table
 from qcc.targets import terms, tir
 from qcc.targets.terms import Term
 from qcc.targets.tir import Body
@@ -155,6 +155,9 @@ def rounded_shift(scope: Scope, x: Term, shift: Array, name: str = "shift") -> T
         half_expr = power if by.low else power >> tir.constant(1, dtype)
         bounds = (1 << (by.low - 1) if by.low else 0, 1 << (by.high - 1) if by.high else 0)
         total = terms.add(x, Term(half_expr, one.dtype, *bounds))
+    if total.reach >= terms.LIMITS[total.dtype]:
+        # TVM takes the sum modulo 2^64 for a positive number unless it is stored.
+        total = terms.bind(scope.body, "total", total)
     return terms.shift_right(total, by)
 
 
@@ -200,8 +203,64 @@ def double_up(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
     return rounded_shift(scope, _doubled_high(scope, x, multiplier, shift), _right_shifts(shift), "right_shift")
 
 
+def half_away(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
+    """Rounded once, ties away from zero: half up, less one where a negative product lies on a tie or beyond.
+
+    `⌊(p + 2^(s−1) − [p < 0]) / 2^s⌋`: subtracting 1 from a negative integer moves its ties down, and nothing else.
+    """
+    total = terms.bind(scope.body, "product", terms.multiply(x, scope.load("multiplier", multiplier)))
+    if int(shift.max(initial=0)) == 0:
+        return total
+    zero, one = (tir.constant(n, total.dtype) for n in (0, 1))
+    positive = scope.load("shift", shift).low > 0
+    if not positive:
+        # A shift of 0 has no tie to move.
+        any_shift = scope.load("ties", (shift > 0).astype(np.int8))
+        one = terms.widen(any_shift, total.dtype)
+    down = Term(tir.select(total.expr < zero, one, zero), total.dtype, 0, 1)
+    return rounded_shift(scope, terms.subtract(total, down), shift)
+
+
+def _rescale_float(op: RescaleFloat, scope: Scope) -> Term:
+    """`clamp(round(f(f(x − zi)·factor) + offset) + zo)`, clamped before it is rounded: the bounds are whole numbers."""
+    x = terms.narrow(terms.subtract(scope.operand(op.x), terms.literal(op.input_zero_point)))
+    factor = scope.load("factor", scope.constant(op.factor))
+    value = tir.product(tir.cast(x.expr, factor.dtype), factor.expr)
+    if op.offset is not None:
+        value = value + scope.load("offset", scope.constant(op.offset)).expr
+    scaled = terms.bind(scope.body, "scaled", Term(value, factor.dtype))
+    low, high = op.minimum - op.output_zero_point, op.maximum - op.output_zero_point
+    code = rounded_float(scope.body, scaled, low, high, op.rounding)
+    return terms.clamp(terms.add(code, terms.literal(op.output_zero_point)), op.minimum, op.maximum)
+
+
+def rounded_float(body: Body, x: Term, low: int, high: int, rounding: str) -> Term:
+    """A float as the nearest whole number within bounds, which are exact in its type and below 2^22 or 2^51.
+
+    Ties to even by a sum: x + 1.5·2^k, with k the bits of the mantissa less one, has no place for a fraction. Ties away
+    from zero by `trunc(x ± the largest float below 1/2)`.
+    """
+    dtype = x.dtype
+    above = tir.select(x.expr > tir.number(low, dtype), x.expr, tir.number(low, dtype))
+    bounded = terms.bind(body, "limited", Term(above, dtype)).expr
+    bounded = tir.select(bounded < tir.number(high, dtype), bounded, tir.number(high, dtype))
+    within = terms.bind(body, "within", Term(bounded, dtype)).expr
+    if rounding == "half_even":
+        magic = tir.number(_MAGIC[dtype], dtype)
+        moved = terms.bind(body, "whole", Term(within + magic, dtype)).expr - magic
+    else:
+        half = tir.number(float(np.nextafter(np.dtype(dtype).type(0.5), 0)), dtype)
+        moved = within + tir.select(within < tir.number(0, dtype), tir.number(-1, dtype) * half, half)
+    result = terms.carrier(low, high) or "int64"
+    return Term(tir.cast(moved, result), result, low, high)
+
+
+_MAGIC = {"float32": 1.5 * 2**23, "float64": 1.5 * 2**52}
+"""Floats from which on the distance to the next is 1."""
+
 ROUNDINGS: Mapping[str, Callable[[Scope, Term, Array, Array], Term]] = {
     "half_up": half_up,
+    "half_away": half_away,
     "double": double,
     "double_up": double_up,
 }
@@ -217,6 +276,7 @@ EXPRESSIONS: Mapping[type[Op], Expression] = {
     Cast: _cast,
     Table: _table,
     Rescale: _rescale,
+    RescaleFloat: _rescale_float,
 }
 """Operations on integers."""
 
@@ -225,8 +285,7 @@ def element(op: Op, scope: Scope) -> Term:
     """The element of the result of `op`; a TargetError where generated code has no such operation."""
     from qcc.targets.float_expressions import FLOAT_EXPRESSIONS
 
-    types = [v.type for v in (*op.operands, op.result)]
-    real = any(t.is_float for t in types)
+    real = any(v.type.is_float for v in (op.operands[0], op.result))
     expression = (FLOAT_EXPRESSIONS if real else EXPRESSIONS).get(type(op))
     if expression is None:
         kind = "reals" if real else "integers"

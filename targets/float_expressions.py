@@ -164,11 +164,18 @@ def _uniform(element: object) -> UniformType:
 
 
 def _quantize(op: Quantize, scope: Scope) -> Term:
-    """`clamp(RHE(x / scale) + zero_point)`: the bounds less the zero point are exact floats up to 16 bits."""
+    """`clamp(round(x / scale) + zero_point)`: the bounds less the zero point are exact floats up to 16 bits."""
     scales, zero_points = op.to.parameters(op.x.type.shape)
     x = scope.operand(op.x)
-    ratio = Term(call("rint", "float32", x.expr / scope.load("scale", scales).expr), "float32")
-    ratio = terms.bind(scope.body, "rounded", ratio)
+    if op.by_reciprocal:
+        steps = tir.product(x.expr, scope.load("reciprocal", np.float32(1) / scales).expr)
+    else:
+        steps = x.expr / scope.load("scale", scales).expr
+    if op.rounding == "half_away":
+        steps = _half_away(terms.bind(scope.body, "steps", Term(steps, "float32")))
+    else:
+        steps = call("rint", "float32", steps)
+    ratio = terms.bind(scope.body, "rounded", Term(steps, "float32"))
     bits = op.to.storage_type.bits
     zero_point = scope.load("zero_point", zero_points.astype(np.int32))
     low, high = terms.array_bounds(zero_points)
@@ -177,6 +184,13 @@ def _quantize(op: Quantize, scope: Scope) -> Term:
     # Rounded codes outside this interval are clamped whatever the zero point is.
     code = _saturated(scope, ratio, op.to.minimum - high, op.to.maximum - low)
     return terms.clamp(terms.add(code, zero_point), op.to.minimum, op.to.maximum)
+
+
+def _half_away(x: Term) -> Expr:
+    """`trunc(x ± the largest float below 1/2)`: to nearest, ties away from zero."""
+    half = float(np.nextafter(np.dtype(x.dtype).type(0.5), 0))
+    moved = tir.select(x.expr < number(0, x.dtype), x.expr - number(half, x.dtype), x.expr + number(half, x.dtype))
+    return call("trunc", x.dtype, moved)
 
 
 def _dequantize(op: Dequantize, scope: Scope) -> Term:

@@ -72,12 +72,22 @@ def _place(op: Op) -> str:
 def _reasons(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
     """Yield why the target can't run `op`."""
     yield from _types(op)
+    if isinstance(op, ops.Rescale):
+        yield from _code_rescale(module, op)
+    elif isinstance(op, ops.RescaleFloat):
+        yield from _rescale_float(module, op, hardware)
+    elif isinstance(op, ops.Table | ops.SoftmaxTable):
+        yield from _table(module, op)
+    if not hardware.programmable:
+        yield from _limits(module, op, hardware)
+
+
+def _limits(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
+    """Yield what a unit that does nothing but its own arithmetic can't do."""
     if isinstance(op, PRODUCTS) and not op.x.type.is_float:
         yield from _product(module, op, hardware)
     elif isinstance(op, ops.Rescale):
         yield from _rescale(module, op, hardware)
-    elif isinstance(op, ops.Table | ops.SoftmaxTable):
-        yield from _table(module, op)
     elif isinstance(op, ops.Quantize | ops.StorageCast) and op.to is not None:
         symmetric = not any(op.to.zero_points)
         if hardware.symmetric_activations and not symmetric:
@@ -116,15 +126,29 @@ def _lowest(module: Module, value: Value) -> int:
     return int(data.min()) if data is not None and data.size else 0
 
 
-def _rescale(module: Module, op: ops.Rescale, hardware: HardwareSpec) -> Iterator[str]:
-    if op.rounding != hardware.rounding:
-        yield f"the target rounds {hardware.rounding}, not {op.rounding}"
+def _code_rescale(module: Module, op: ops.Rescale) -> Iterator[str]:
+    """Yield what no generated code computes."""
     data, shift = constant_data(module, op.multiplier), constant_data(module, op.shift)
     if data is None or shift is None:
         yield "multipliers and shifts must be constants"
-        return
-    if np.any((shift < 0) | (shift > ops.LARGEST_SHIFT)):
+    elif np.any((shift < 0) | (shift > ops.LARGEST_SHIFT)):
         yield f"shifts must lie within 0 … {ops.LARGEST_SHIFT}, they are {int(shift.min())} … {int(shift.max())}"
+
+
+def _rescale_float(module: Module, op: ops.RescaleFloat, hardware: HardwareSpec) -> Iterator[str]:
+    """Yield what stands against floats that promise bits."""
+    if any(constant_data(module, v) is None for v in op.operands[1:]):
+        yield "factors and offsets must be constants"
+    if op.factor.type.element not in hardware.ieee_floats:
+        yield f"the target does not compute in IEEE {op.factor.type.element}"
+
+
+def _rescale(module: Module, op: ops.Rescale, hardware: HardwareSpec) -> Iterator[str]:
+    if op.rounding != hardware.rounding:
+        yield f"the target rounds {hardware.rounding}, not {op.rounding}"
+    data = constant_data(module, op.multiplier)
+    if data is None:
+        return
     magnitude = np.abs(data.astype(np.int64))
     if magnitude.size and int(magnitude.max()) >= 1 << hardware.multiplier_bits:
         yield f"multipliers must be below 2^{hardware.multiplier_bits}, one is {int(magnitude.max())}"

@@ -118,10 +118,21 @@ def _arithmetic(symbol: str, a: Term, b: Term, interval: tuple[int, int]) -> Ter
     spread = a.reach * b.reach if symbol == "*" else a.reach + b.reach
     dtype = carrier(-max(spread, a.reach, b.reach), max(spread, a.reach, b.reach))
     if dtype is None:
-        left, right = (tir.cast(widen(t, "int64"), "uint64") for t in (a, b))
-        return Term(tir.cast(_apply(symbol, left, right), "int64"), "int64", *INT64)
+        return Term(tir.cast(_wrapping(symbol, a, b), "int64"), "int64", *INT64)
     dtype = "int64" if "int64" in (a.dtype, b.dtype, dtype) else dtype
     return Term(_apply(symbol, widen(a, dtype), widen(b, dtype)), dtype, *interval, spread)
+
+
+def _wrapping(symbol: str, a: Term, b: Term) -> Expr:
+    """`a symbol b` modulo 2^64, unsigned. Negative constants become positive: TVM has none of 2^63 or more."""
+    if a.literal is not None and symbol in "+*":
+        a, b = b, a
+    if b.literal is None or b.literal >= 0:
+        return _apply(symbol, _modulo(a, 64), _modulo(b, 64))
+    positive = tir.constant(-b.literal, "uint64")
+    if symbol == "*":
+        return tir.constant(0, "uint64") - _modulo(a, 64) * positive
+    return _apply("-" if symbol == "+" else "+", _modulo(a, 64), positive)
 
 
 def _apply(symbol: str, a: Expr, b: Expr) -> Expr:
@@ -129,11 +140,16 @@ def _apply(symbol: str, a: Expr, b: Expr) -> Expr:
     return {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b}[symbol]()
 
 
+def _modulo(term: Term, bits: int) -> Expr:
+    """The expression of an integer term modulo 2^bits, unsigned."""
+    if term.literal is not None:
+        return tir.constant(term.literal % 2**bits, f"uint{bits}")
+    return tir.cast(widen(term, f"int{bits}"), f"uint{bits}")
+
+
 def modular(symbol: str, a: Term, b: Term) -> Term:
     """`a symbol b` of int32 terms modulo 2^32, without overflow of a signed type."""
-    left, right = (
-        tir.cast(t.expr, "uint32") if t.literal is None else tir.constant(t.literal % 2**32, "uint32") for t in (a, b)
-    )
+    left, right = (_modulo(t, 32) for t in (a, b))
     return Term(tir.cast(_apply(symbol, left, right), "int32"), "int32", *INT32)
 
 

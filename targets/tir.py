@@ -64,6 +64,19 @@ def number(value: float, dtype: str) -> Expr:
     return tirx.call_pure_extern(dtype, f"{FLOAT_LITERAL}{width}_{int(bits):x}")
 
 
+def product(left: Expr, right: Expr) -> Expr:
+    """The product of floats, rounded by itself: no compiler joins it with a sum to a fused multiply-add.
+
+    In C source the prelude forbids that (`c_source.EXACT_FLOATS`); LLVM gets a fence, since TVM lets it fuse.
+    """
+    return left * right if _SPELLED.get() else fenced(left * right)
+
+
+def fenced(value: Expr) -> Expr:
+    """A float that LLVM computes as it stands before what reads it."""
+    return llvm(str(value.ty.dtype), "llvm.arithmetic.fence", value)
+
+
 def splat(value: Expr | int, lanes: int, dtype: str = "int32") -> Expr:
     """A vector with `value` in each lane; a scalar for one lane."""
     if lanes == 1:

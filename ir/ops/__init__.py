@@ -1,6 +1,6 @@
 """The operations, one class each; `qcc ops` lists them."""
 
-from .constant import Constant, Dequantize, Quantize, StorageCast
+from .constant import Constant, Dequantize, Quantize, Requantize, StorageCast
 from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
 from .l2_normalization import L2Normalize
@@ -9,7 +9,7 @@ from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, 
 from .normalization import BatchNorm, Prelu
 from .pool import AvgPool2d, MaxPool2d, Pool, SumPool2d
 from .reduction import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
-from .rescaling import LARGEST_SHIFT, Cast, Rescale, Table
+from .rescaling import LARGEST_SHIFT, Cast, Rescale, RescaleFloat, Table
 from .resize import WEIGHT_BITS, Resize
 from .softmax import Softmax, SoftmaxTable
 from .unary import (
@@ -77,7 +77,9 @@ __all__ = [
     "ReduceMin",
     "ReduceSum",
     "Reduction",
+    "Requantize",
     "Rescale",
+    "RescaleFloat",
     "Reshape",
     "Resize",
     "Sigmoid",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import ANY_STAGE, Cost, Op, Operand, register
+from ..float_rounding import FLOAT_ROUNDINGS
+from ..op import ANY_STAGE, Cost, Op, Operand, Stage, register
 from ..types import SCALAR_TYPES, Array, CodebookType, ElementType, TensorType, UniformType
 from ..value import Dense
 
@@ -68,9 +69,14 @@ class Constant(Op):
 @register
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Op):
-    """Real to code: `y = clamp(RHE(x / scale) + zero_point)` (ONNX QuantizeLinear); the result type says how.
+    """Real to code: `y = clamp(round(x / scale) + zero_point)` in binary32; the result type says how.
 
     A NaN becomes the smallest code.
+
+    Attributes:
+        to: type of the result.
+        rounding: `half_even` (ONNX QuantizeLinear) or `half_away` (TFLite's reference kernels).
+        by_reciprocal: x · f32(1 / scale) takes the place of the division (XNNPACK).
     """
 
     name = "quantize"
@@ -78,6 +84,8 @@ class Quantize(Op):
     boundary = True
     x = Operand(0, "real values")
     to: UniformType
+    rounding: str = "half_even"
+    by_reciprocal: bool = False
 
     def infer(self) -> tuple[TensorType, ...]:
         """The shape of x over the quantized type."""
@@ -85,11 +93,38 @@ class Quantize(Op):
             raise IrError(f"quantize takes real values, not {self.x.type}")
         if self.to.base != self.x.type.element.expressed:
             raise IrError(f"{self.to} does not stand for {self.x.type.element.expressed}")
+        if self.rounding not in FLOAT_ROUNDINGS:
+            raise IrError(f"quantize: no rounding {self.rounding!r}", help="one of: " + ", ".join(FLOAT_ROUNDINGS))
         return (self.x.type.with_element(self.to),)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the codes."""
-        return self.to.quantize(x)
+        return self.to.quantize(x, self.rounding, self.by_reciprocal)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Requantize(Op):
+    """The same real number in other parameters: `y = x`; the result's declared type says which.
+
+    One rounding, by the rule of the arithmetic profile: TFLite's QUANTIZE on integers. `quantize` of a `dequantize`d
+    value is real arithmetic between, which other profiles round otherwise.
+    """
+
+    name = "requantize"
+    stages = frozenset({Stage.QUANTIZED})
+    elementwise = True
+    x = Operand(0, "quantized values")
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over its expressed type."""
+        if not self.x.type.is_quantized:
+            raise IrError(f"requantize takes quantized values, not {self.x.type}")
+        return (self.x.type.with_element(self.x.type.element.expressed),)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the real values as they are."""
+        return x
 
 
 @register

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import IrError
 from ..fixed_point import ROUNDINGS, rescale
-from ..op import ANY_STAGE, Op, Operand, Stage, register
-from ..types import I8, I32, Array, ScalarType, TensorType
+from ..float_rounding import FLOAT_ROUNDINGS
+from ..op import ANY_STAGE, Op, Operand, OptionalOperand, Stage, register
+from ..types import F32, F64, I8, I32, Array, ScalarType, TensorType
 
 #: The largest shift of a rescale, so that 2^(shift − 1) and a 64-bit product have room together.
 LARGEST_SHIFT = 62
@@ -21,13 +22,15 @@ class Rescale(Op):
     """Change of scale: `y = clamp(round((x − input_zero_point) · multiplier / 2^shift) + output_zero_point, …)`.
 
     Multiplier and shift are constants that broadcast against x (one, or one a channel). A shift of 0 is an exact
-    product. The product is formed in 64 bits.
+    product. The product is formed in 64 bits; the double roundings take x − input_zero_point modulo 2^32.
 
     Attributes:
         to: type of the result.
         input_zero_point, output_zero_point: as in the formula.
         minimum, maximum: bounds of the result, both within `to`.
-        rounding: a name of `qcc.ir.ROUNDINGS`: `half_up` rounds once, ties toward +∞ (profile `single`).
+        rounding: a name of `qcc.ir.ROUNDINGS`: `half_up` rounds once, ties toward +∞ (profile `single`); `half_away`
+            once, ties away from zero; `double` twice, as TFLite's kernels do; `double_up` twice, as NEON's SQRDMULH and
+            SRSHL do.
     """
 
     name = "rescale"
@@ -54,8 +57,6 @@ class Rescale(Op):
             fits = False
         if not fits:
             raise IrError(f"rescale: multipliers {list(m.shape)} do not broadcast to {list(x.shape)}")
-        if x.element.storage.bits > 32:
-            raise IrError(f"rescale: products of {x.element} do not fit 64 bits", help="accumulate in i32")
         if not self.to.is_integer:
             raise IrError(f"rescale gives integers, not {self.to}")
         if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
@@ -75,6 +76,70 @@ class Rescale(Op):
         np.maximum(y, self.minimum, out=y)
         np.minimum(y, self.maximum, out=y)
         return y.astype(self.to.dtype)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class RescaleFloat(Op):
+    """Change of scale in floats: `y = clamp(round(f(f(x − input_zero_point) · factor) + offset) + output_zero_point)`.
+
+    f rounds once to the type of the factor, to nearest, ties to even, as IEEE 754 does; so does the sum. No product and
+    sum are ever joined to a fused multiply-add. The integers x − input_zero_point are exact in 64 bits.
+
+    Attributes:
+        to: type of the result; of at most 16 bits where factors are f32, whose bounds are then exact floats.
+        minimum, maximum: bounds of the result, both within `to`.
+        input_zero_point, output_zero_point: as in the formula, integers.
+        rounding: `half_even` (C's rint) or `half_away` (C's round).
+    """
+
+    name = "rescale_float"
+    stages = frozenset({Stage.INTEGER})
+    elementwise = True
+    exact_floats = True
+    x = Operand(0)
+    factor = Operand(1, "f32 or f64, broadcasts against x")
+    offset = OptionalOperand(2, "of the factor's type and shape; what is added before rounding")
+    to: ScalarType
+    minimum: int
+    maximum: int
+    input_zero_point: int = 0
+    output_zero_point: int = 0
+    rounding: str = "half_even"
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The shape of x over `to`."""
+        x, factor = self.x.type, self.factor.type
+        if not x.element.expressed.is_integer or factor.element not in (F32, F64):
+            raise IrError(f"rescale_float takes integers and factors (f32 or f64), not {x} and {factor}")
+        if self.offset is not None and self.offset.type != factor:
+            raise IrError(f"rescale_float: an offset of {self.offset.type} does not fit factors of {factor}")
+        try:
+            fits = np.broadcast_shapes(x.shape, factor.shape) == x.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise IrError(f"rescale_float: factors {list(factor.shape)} do not broadcast to {list(x.shape)}")
+        most = 16 if factor.element == F32 else 32
+        if not self.to.is_integer or self.to.bits > most:
+            raise IrError(f"rescale_float with {factor.element} gives integers of at most {most} bits, not {self.to}")
+        if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
+            raise IrError(f"rescale_float: bounds {self.minimum} … {self.maximum} leave {self.to}")
+        if not self.to.minimum <= self.output_zero_point <= self.to.maximum:
+            raise IrError(f"rescale_float: the zero point {self.output_zero_point} leaves {self.to}")
+        if self.rounding not in FLOAT_ROUNDINGS:
+            known = ", ".join(FLOAT_ROUNDINGS)
+            raise IrError(f"rescale_float: no rounding {self.rounding!r}", help=f"one of: {known}")
+        return (x.with_element(self.to),)
+
+    def evaluate(self, x: Array, factor: Array, offset: Array | None = None) -> Array:  # type: ignore[override]  # operands by name
+        """Return the rescaled integers."""
+        value = (x.astype(np.int64) - self.input_zero_point).astype(factor.dtype) * factor
+        value = value if offset is None else value + offset
+        whole = FLOAT_ROUNDINGS[self.rounding](value).astype(np.float64)
+        low, high = self.minimum - self.output_zero_point, self.maximum - self.output_zero_point
+        codes = np.minimum(np.maximum(whole, low), high).astype(np.int64) + self.output_zero_point
+        return np.asarray(codes.astype(self.to.dtype))
 
 
 @register

@@ -1,8 +1,8 @@
-"""How each real operation on quantized values becomes integer operations (profile `single`), one file a family."""
+"""How each real operation on quantized values becomes integer operations, one file a family of rules."""
 
 from . import arithmetic, functions, movement, products, sums
 from .multipliers import capped_multipliers, multipliers, sum_shift
-from .realizer import Realizer, Rule, realization_of, realizes
+from .realizer import Realizer, Rule, profiles_with, realization_of, realizes
 
 __all__ = [
     "Realizer",
@@ -12,6 +12,7 @@ __all__ = [
     "functions",
     "movement",
     "multipliers",
+    "profiles_with",
     "products",
     "realization_of",
     "realizes",

@@ -8,7 +8,10 @@ import numpy as np
 
 from qcc.ir import Op, Value, attribute_fields, ops, replace_op
 
+from ..profiles import COMMON
 from .realizer import Realizer, realizes
+
+_COMMON = (COMMON,)
 
 
 def attributes_of(op: Op) -> dict[str, Any]:
@@ -16,9 +19,10 @@ def attributes_of(op: Op) -> dict[str, Any]:
     return {**{f.name: getattr(op, f.name) for f in attribute_fields(type(op))}, "notes": op.notes}
 
 
-@realizes(ops.Movement, ops.MaxPool2d, ops.ReduceMax, ops.ReduceMin, ops.Resize)
-def single(r: Realizer, op: Op) -> None:
-    """Realize an operation of one operand on codes: results of other parameters are rescaled behind it.
+@realizes(ops.Resize)
+@realizes(ops.Movement, ops.MaxPool2d, ops.ReduceMax, ops.ReduceMin, profiles=_COMMON)
+def one_operand(r: Realizer, op: Op) -> None:
+    """Realize an operation of one operand on codes: results of other parameters are requantized behind it.
 
     Selecting an element and rescaling commute, since rescaling is monotone and works element by element.
     """
@@ -30,18 +34,17 @@ def single(r: Realizer, op: Op) -> None:
     r.append(replace_op(codes, results=results))
     for old, new in zip(op.results, results, strict=True):
         if old.name != new.name:
-            to = old.type.uniform()
-            r.define_rescale(old, new, own.scale / to.scale, own.zero_point)
+            r.requantize(Value(new.name, old.type.with_element(own)), old)
 
 
-@realizes(ops.Concat, ops.Minimum, ops.Maximum)
-def several(r: Realizer, op: Op) -> None:
-    """Realize an operation of several operands on codes: operands of other parameters than the result are rescaled."""
+@realizes(ops.Concat, ops.Minimum, ops.Maximum, profiles=_COMMON)
+def several_operands(r: Realizer, op: Op) -> None:
+    """Realize an operation of several operands on codes: operands of other parameters change first."""
     to = op.result.type.uniform()
     r.define(op.result, type(op), *(r.codes_as(v, to) for v in op.operands), **attributes_of(op))
 
 
-@realizes(ops.Pad)
+@realizes(ops.Pad, profiles=_COMMON)
 def pad(r: Realizer, op: ops.Pad) -> None:
     """Realize a pad with the code of its value, in the parameters of the result."""
     to = op.result.type.uniform()
@@ -49,16 +52,16 @@ def pad(r: Realizer, op: ops.Pad) -> None:
     r.define(op.result, ops.Pad, r.codes_as(op.x, to), **{**attributes_of(op), "value": code})
 
 
-@realizes(ops.ArgMax)
+@realizes(ops.ArgMax, profiles=_COMMON)
 def argmax(r: Realizer, op: ops.ArgMax) -> None:
     """Realize argmax on codes: the order of codes is that of the real numbers."""
     r.define(op.result, ops.ArgMax, r.codes(op.x), **attributes_of(op))
 
 
-@realizes(ops.Constant)
+@realizes(ops.Constant, profiles=_COMMON)
 def constant(r: Realizer, op: ops.Constant) -> None:
     """Realize a quantized constant as its codes."""
-    type = op.result.type.with_element(op.result.type.uniform().storage_type)
+    type = op.result.type.with_element(op.result.type.element.storage)
     r.append(replace_op(op, results=(Value(op.result.name, type),), location=op.location.by(r.pass_name)))
 
 
@@ -70,17 +73,31 @@ def quantize(r: Realizer, op: ops.Quantize) -> None:
         own = source.x.type.uniform()
         r.define_rescale(op.result, r.codes(source.x), own.scale / op.to.scale, own.zero_point)
         return
-    codes = r.emit(ops.Quantize, r.as_quantized(op.x), to=op.to, name=f"{op.result.name}_quantized", notes=op.notes)
+    quantize_real(r, op)
+
+
+@realizes(ops.Requantize)
+def requantize(r: Realizer, op: ops.Requantize) -> None:
+    """Realize a change of parameters as one rescale."""
+    own, to = op.x.type.uniform(), op.result.type.uniform()
+    r.define_rescale(op.result, r.codes(op.x), own.scale / to.scale, own.zero_point)
+
+
+@realizes(ops.Quantize, profiles=_COMMON)
+def quantize_real(r: Realizer, op: ops.Quantize) -> None:
+    """Realize a quantize of real numbers as it is."""
+    x = r.as_quantized(op.x)
+    codes = r.emit(ops.Quantize, x, name=f"{op.result.name}_quantized", **op.attributes(), notes=op.notes)
     r.define(op.result, ops.StorageCast, codes)
 
 
-@realizes(ops.Dequantize)
+@realizes(ops.Dequantize, profiles=_COMMON)
 def dequantize(r: Realizer, op: ops.Dequantize) -> None:
     """Realize a dequantize behind a cast to the quantized type."""
     r.append(replace_op(op, operands=(r.as_quantized(op.x),)))
 
 
-@realizes(ops.StorageCast)
+@realizes(ops.StorageCast, profiles=_COMMON)
 def storage_cast(r: Realizer, op: ops.StorageCast) -> None:
     """Realize a cast as nothing: codes are codes."""
     r.alias(op.result, r.codes(op.x))

@@ -11,6 +11,7 @@ from qcc.ir import (
     I32,
     Array,
     Builder,
+    Location,
     Module,
     Op,
     Output,
@@ -24,26 +25,42 @@ from qcc.ir import (
 )
 
 from ..hardware import HardwareSpec
+from ..profiles import SINGLE, lineage, registered_profiles
 from .multipliers import capped_multipliers
 
 Rule = Callable[["Realizer", Any], None]
 
-_RULES: dict[type[Op], Rule] = {}
+_RULES: dict[tuple[type[Op], str], Rule] = {}
 
 
-def realizes(*op_classes: type[Op]) -> Callable[[Rule], Rule]:
-    """Decorator: the function realizes operations of these classes (and of subclasses without a rule of their own)."""
+def realizes(*op_classes: type[Op], profiles: tuple[str, ...] = (SINGLE,)) -> Callable[[Rule], Rule]:
+    """Decorator: the function realizes operations of these classes (and of subclasses without a rule of their own).
+
+    Args:
+        op_classes: the operations.
+        profiles: names of the arithmetic profiles whose bits it gives; `("common",)` for every profile.
+    """
 
     def add(rule: Rule) -> Rule:
-        _RULES.update((op_class, rule) for op_class in op_classes)
+        _RULES.update(((op_class, profile), rule) for op_class in op_classes for profile in profiles)
         return rule
 
     return add
 
 
-def realization_of(op: Op) -> Rule | None:
-    """Return the rule for `op`, None where there is none."""
-    return next((_RULES[base] for base in type(op).__mro__ if base in _RULES), None)
+def realization_of(op: Op, profile: str) -> Rule | None:
+    """Return the rule for `op` in a profile, None where there is none.
+
+    A rule for the operation's own class goes before one for a base class, the profile's own before its base's.
+    """
+    names = list(lineage(profile))
+    keys = ((base, name) for base in type(op).__mro__ for name in names)
+    return next((_RULES[key] for key in keys if key in _RULES), None)
+
+
+def profiles_with(op: Op) -> list[str]:
+    """Return the names of the profiles that have a rule for `op`."""
+    return [name for name in registered_profiles() if realization_of(op, name) is not None]
 
 
 class Realizer:
@@ -52,8 +69,8 @@ class Realizer:
     Each quantized value has an integer value of its storage type and, where it can, of its name; `define` says which.
     """
 
-    def __init__(self, module: Module, hardware: HardwareSpec, pass_name: str) -> None:
-        self.module, self.hardware, self.pass_name = module, hardware, pass_name
+    def __init__(self, module: Module, hardware: HardwareSpec, pass_name: str, profile: str = SINGLE) -> None:
+        self.module, self.hardware, self.pass_name, self.profile = module, hardware, pass_name, profile
         self.builder = Builder(module.name, Stage.INTEGER)
         for name in module.values:
             self.builder.unique(name)
@@ -77,10 +94,9 @@ class Realizer:
 
     def _realize(self, op: Op) -> None:
         quantized = any(v.type.is_quantized for v in (*op.operands, *op.results))
-        rule = realization_of(op) if quantized else None
+        rule = realization_of(op, self.profile) if quantized else None
         if quantized and rule is None:
-            help = f"keep it in float: --keep-float {op.name}"
-            raise PassError(f"{op.name} has no integer form", place=op.location.node, op=print_op(op), help=help)
+            raise no_rule(op, self.profile)
         if rule is None:
             self.append(replace_op(op, operands=tuple(self._values[v.name] for v in op.operands)))
             return
@@ -102,10 +118,19 @@ class Realizer:
             return self.codes(value)
         key = value.name, type
         if key not in self._requantized:
-            self._requantized[key] = self.rescale(
-                self.codes(value), own.scale / type.scale, type, own.zero_point, name=f"{value.name}_rescaled"
-            )
+            result = Value(self.builder.unique(f"{value.name}_rescaled"), value.type.with_element(type))
+            self.requantize(value, result)
+            self._requantized[key] = self.codes(result)
         return self._requantized[key]
+
+    def requantize(self, value: Value, result: Value) -> None:
+        """Define `result` as the same real numbers as `value`, by the profile's rule for `requantize`."""
+        location = Location() if self._op is None else self._op.location
+        op = ops.Requantize(operands=(value,), results=(result,), location=location)
+        rule = realization_of(op, self.profile)
+        if rule is None:
+            raise no_rule(op, self.profile)
+        rule(self, op)
 
     def as_quantized(self, value: Value) -> Value:
         """Return the codes of a value under its quantized type again; any other value as it is."""
@@ -212,6 +237,17 @@ class Realizer:
         if self._op is not None:
             attributes.setdefault("location", self._op.location.by(self.pass_name))
         return attributes
+
+
+def no_rule(op: Op, profile: str) -> PassError:
+    """Return the error for an operation without a rule in a profile, which names the profiles that have one."""
+    others = profiles_with(op)
+    if not others:
+        help = f"keep it in float: --keep-float {op.name}"
+        return PassError(f"{op.name} has no integer form", place=op.location.node, op=print_op(op), help=help)
+    message = f"{op.name} has no integer form in the arithmetic profile {profile!r}"
+    help = f"these have one, with other bits: --arithmetic {', '.join(others)}"
+    return PassError(message, place=op.location.node, op=print_op(op), help=help)
 
 
 def clamp_codes(to: UniformType, clamp: tuple[float, float] | None) -> tuple[int, int]:

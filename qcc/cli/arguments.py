@@ -13,6 +13,9 @@ examples:
   qcc import model.onnx -o model.qir && qcc opt model.qir -p "canonicalize,fold-batch-norm"
 """
 
+PROFILES = ("single", "tflm", "litert-ref", "litert-xnn", "ort")
+"""Names of the arithmetic profiles that come along; a test holds them and `qcc.passes` together."""
+
 SAMPLES = """\
 samples:
   The file holds an array for each input; the first axis is samples, any number of them. For an input of shape [B, …]
@@ -144,7 +147,11 @@ def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     group.add_argument(
         "--recipe", default="int8", metavar="NAME|FILE.toml", help="how to quantize (default int8; `float` does not)"
     )
-    group.add_argument("--arithmetic", metavar="PROFILE", help="arithmetic profile (default: single)")
+    group.add_argument(
+        "--arithmetic",
+        metavar="PROFILE",
+        help=f"arithmetic profile: {', '.join(PROFILES)} (default: that of the model's file format, else single)",
+    )
     group.add_argument(
         "--keep-float",
         action="append",

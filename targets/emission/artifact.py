@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qcc.ir import Module, print_module
+from qcc.passes import ARITHMETIC
 from qcc.targets.target import Target
 
 from .c_source import c_source
@@ -90,7 +91,7 @@ def _description(
         "machine": target.machine,
         "inputs": [port.manifest() for port in interface.inputs],
         "outputs": [port.manifest() for port in interface.outputs],
-        "arithmetic_profile": module.attribute("profile", target.hardware.profile),
+        "arithmetic_profile": module.attribute(ARITHMETIC, target.hardware.profile),
         "has_float": program.has_float,
         "pipeline": pipeline,
         "attributes": dict(module.attributes),

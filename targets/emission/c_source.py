@@ -62,7 +62,7 @@ def c_source(interface: Interface, program: Program) -> CSource:
 
 def kernels_text(program: Program) -> str:
     """Return the definitions of all kernels, each visible in its file only, what they read marked const."""
-    from qcc.targets.c_source import PRELUDE
+    from qcc.targets.c_source import EXACT_FLOATS, PRELUDE
     from qcc.targets.lowering import build_c_source
 
     if not program.functions:
@@ -72,7 +72,8 @@ def kernels_text(program: Program) -> str:
         if isinstance(step, Call):
             users.setdefault(step.symbol, []).append(step.comment)
     comments = {symbol: comment("; ".join(uses))[3:-3] for symbol, uses in users.items()}
-    text = PRELUDE + "\n" + build_c_source([f.primitive for f in program.functions], comments)
+    prelude = PRELUDE + (EXACT_FLOATS if program.exact_floats else "")
+    text = prelude + "\n" + build_c_source([f.primitive for f in program.functions], comments)
     for function in program.functions:
         text = _with_signature(text, function)
     return text

@@ -95,6 +95,7 @@ class Program:
         arena_bytes: working memory that the caller gives.
         alignment: of the arena and of constants.
         has_float: some kernel computes with floating-point numbers.
+        exact_floats: some kernel promises the bits of floating-point arithmetic.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Program:
     arena_bytes: int
     alignment: int
     has_float: bool
+    exact_floats: bool = False
 
 
 def lower_program(module: Module, target: Target, progress: Progress | None = None) -> Program:
@@ -132,7 +134,7 @@ class _Maker:
         self.ordered: list[Function] = []
         self.constants: dict[str, Constant] = {}
         self.steps: list[Call | Copy] = []
-        self.has_float = False
+        self.has_float = self.exact_floats = False
         self.failures: list[TargetError] = []
         self.outputs: dict[str, str] = {}
         for output in module.outputs:
@@ -154,6 +156,7 @@ class _Maker:
         function = self._function(kernel, lowered, tuple(arguments), in_place)
         written = ", ".join(value.name for value in kernel.outputs)
         self.steps.append(Call(function.symbol, tuple(arguments), f"{written}: {kernel.description}"))
+        self.exact_floats |= any(op.exact_floats for op in kernel.ops)
         self.has_float |= any(v.type.is_float for op in kernel.ops for v in (*op.operands, *op.results))
 
     def place(self, value: Value) -> Place:
@@ -181,6 +184,7 @@ class _Maker:
             self.planned,
             self.target.alignment,
             self.has_float,
+            self.exact_floats,
         )
 
     def _copy_outputs(self) -> None:

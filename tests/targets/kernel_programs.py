@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from qcc.ir import Array, Builder, Module, Stage, TensorType, Value, evaluate
 from qcc.ir.ops import Constant, StorageCast
-from qcc.targets.c_source import PRELUDE
+from qcc.targets.c_source import EXACT_FLOATS, PRELUDE
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source, lower_kernel, partition
 from qcc.targets.lowering import C_HEADERS, build_c_source, build_object
 from qcc.targets.target import Target
@@ -116,7 +116,8 @@ def c_program(cases: Sequence[Case]) -> tuple[list[list[tuple[Kernel, LoweredKer
     headers = "".join(f"#include <{header}>\n" for header in (*C_HEADERS, "math.h"))
     body = build_c_source([low.function for group in kernels for _, low in group], comments)
     prototypes = "".join(line.rstrip("{ ") + ";\n" for line in body.splitlines() if line.startswith("void "))
-    return kernels, headers + PRELUDE + prototypes + body
+    exact = any(op.exact_floats for one in cases for op in one.module.ops)
+    return kernels, headers + PRELUDE + (EXACT_FLOATS if exact else "") + prototypes + body
 
 
 def compile_c(cases: Sequence[Case], folder: Path, compiler: str, flags: Sequence[str] = ("-O2",)) -> Program:

@@ -13,7 +13,7 @@ from tests.targets.integer_modules import NetBuilder, residual_net
 
 def context(**hardware: object) -> PassContext:
     target = Target.parse("x86_64-linux-gnu+avx512-vnni")
-    return PassContext(target=replace(target, hardware=HardwareSpec(**hardware)))  # type: ignore[arg-type]  # by name
+    return PassContext(target=replace(target, hardware=HardwareSpec(programmable=False, **hardware)))  # type: ignore[arg-type]  # by name
 
 
 def test_a_module_that_fits_stays_as_it_is() -> None:
