@@ -127,6 +127,8 @@ def _wrapping(symbol: str, a: Term, b: Term) -> Expr:
     """`a symbol b` modulo 2^64, unsigned. Negative constants become positive: TVM has none of 2^63 or more."""
     if a.literal is not None and symbol in "+*":
         a, b = b, a
+    if symbol == "-" and a.literal is not None and a.literal < 0:
+        return tir.constant(0, "uint64") - _apply("+", _modulo(b, 64), tir.constant(-a.literal, "uint64"))
     if b.literal is None or b.literal >= 0:
         return _apply(symbol, _modulo(a, 64), _modulo(b, 64))
     positive = tir.constant(-b.literal, "uint64")
