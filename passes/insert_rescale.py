@@ -48,8 +48,7 @@ class InsertRescale(Pass):
         }
 
     Options:
-        profile: the arithmetic profile; `single` rounds every result once, ties toward +∞. None takes the one that the
-            module's attribute `arithmetic` names, else that of the target's hardware specification.
+        profile: the arithmetic profile; None takes the module's attribute `arithmetic`, else the target's default.
     """
 
     name: ClassVar[str] = "insert-rescale"

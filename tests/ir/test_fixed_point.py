@@ -125,6 +125,17 @@ def test_half_up_is_rounded_once_toward_plus_infinity(x: int, multiplier: int, s
     assert one(x, multiplier, shift, "half_up") == math.floor(Fraction(x * multiplier, 2**shift) + Fraction(1, 2))
 
 
+@given(st.integers(-(2**47), 2**47), st.integers(0, 2**15), st.integers(0, 46))
+def test_half_up_of_64_bit_sums(x: int, multiplier: int, shift: int) -> None:
+    assert one(x, multiplier, shift, "half_up") == math.floor(Fraction(x * multiplier, 2**shift) + Fraction(1, 2))
+
+
+@given(INT32, INT32, st.integers(0, 62))
+def test_half_away_is_rounded_once_away_from_zero(x: int, multiplier: int, shift: int) -> None:
+    nearest = math.floor(Fraction(abs(x * multiplier), 2**shift) + Fraction(1, 2))
+    assert one(x, multiplier, shift, "half_away") == (nearest if x * multiplier >= 0 else -nearest)
+
+
 @given(INT32, INT32)
 def test_a_shift_of_zero_is_an_exact_product(x: int, multiplier: int) -> None:
     assert one(x, multiplier, 0, "half_up") == x * multiplier
@@ -147,4 +158,4 @@ def test_double_roundings_differ_by_at_most_one_step(x: int, multiplier: int, sh
 def test_an_unknown_rounding_names_the_nearest() -> None:
     with pytest.raises(IrError, match="half_up"):
         one(1, 1, 0, "half_upp")
-    assert set(ROUNDINGS) == {"half_up", "double", "double_up"}
+    assert set(ROUNDINGS) == {"half_up", "half_away", "double", "double_up"}
