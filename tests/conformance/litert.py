@@ -29,6 +29,9 @@ BUILTIN_REF = "BUILTIN_REF"
 AUTO = "AUTO"
 """The default resolver: XNNPACK for what it takes, optimized kernels for the rest."""
 
+OPTIMIZED = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+"""The optimized kernels without XNNPACK."""
+
 SECONDS = 300.0
 """After so long without a result the worker is given up."""
 
@@ -40,7 +43,7 @@ class Job:
     Attributes:
         model: the bytes of a .tflite file.
         runs: for each run the inputs by name.
-        resolver: `BUILTIN_REF` or `AUTO`.
+        resolver: `BUILTIN_REF`, `AUTO` or `OPTIMIZED`.
     """
 
     model: bytes

@@ -46,6 +46,7 @@ class Maker:
         self.rng = np.random.default_rng(zlib.crc32(f"{op} {kind} {number}".encode()))
         self.powers = number % 2 == 0
         self.builder = TfliteBuilder(f"{op} {kind} {number}")
+        self.grain = 32 if number % 4 == 0 else 1
         self.traits: list[str] = []
 
     def pick(self, *choices: T) -> T:
@@ -87,8 +88,9 @@ class Maker:
         return np.where(extreme, self.rng.choice([low, low + 1, high], shape), codes).astype(type)
 
     def weights(self, shape: Sequence[int]) -> Array:
-        """Return symmetric 8-bit weights, −127 to 127."""
-        return self.rng.integers(-127, 128, shape).astype(np.int8)
+        """Return symmetric 8-bit weights; coarse ones at times, which make more sums ties."""
+        limit = 127 // self.grain
+        return (self.rng.integers(-limit, limit + 1, shape) * self.grain).astype(np.int8)
 
     def input(self, name: str, shape: Sequence[int], about: float = 0.1, like: Tensor | None = None) -> Tensor:
         """Add an input; with `like` it has the parameters of another tensor."""

@@ -62,10 +62,10 @@ def elu(m: Maker) -> Case:
 
 def _rescaled(m: Maker) -> Case:
     """Make a piecewise linear function whose output may have other parameters."""
-    x = m.input("x", shape_of(m), about(m))
-    same = m.pick(True, False, False)
+    x = m.input("x", shape_of(m), about(m) / (4 if m.op == "RELU_N1_TO_1" else 1))
+    same = m.pick(True, False, False, False)
     m.traits += ["same" if same else "rescaled"]
-    y = m.result(x.shape, x.scale[0] * m.pick(0.5, 0.7, 1, 2), like=x if same else None)
+    y = m.result(x.shape, x.scale[0] * m.pick(0.5, 0.7, 2, 2, 4), like=x if same else None)
     m.builder.op(m.op, [x], [y])
     return m.case(y, runs=all_codes(m))
 

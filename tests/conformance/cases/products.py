@@ -40,7 +40,7 @@ def bias_of(m: Maker, x: Tensor, w: Tensor, channels: int, optional: bool = True
         return None
     scales = np.float32(x.scale[0]) * np.asarray(w.scale, np.float32)
     wide = 20000 if m.kind != "int16" else 4000000
-    codes = m.rng.integers(-wide, wide, channels)
+    codes = m.rng.integers(-wide, wide, channels) // m.grain * m.grain
     return m.builder.constant("b", codes.astype(np.int64 if m.kind == "int16" else np.int32), scales.tolist())
 
 

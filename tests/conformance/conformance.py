@@ -1,0 +1,132 @@
+"""Holds every generated case in every arithmetic profile against the reference of that profile, and writes the table.
+
+References: `litert-ref` has LiteRT's reference kernels, `litert-xnn` the interpreter as it runs by default, `tflm` the
+scalar interpreter of these tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from qcc.ir import Module, QccError
+from tests.conformance.cases import FAMILIES, Case
+from tests.conformance.exceptions import EXCEPTIONS, NOT_IN_REFERENCE, Key
+from tests.conformance.litert import AUTO, BUILTIN_REF, OPTIMIZED, Job, Outcome, run_litert
+from tests.conformance.subject import Comparison, Outputs, compare_runs, evaluated, imported, realized
+from tests.conformance.tflm.interpreter import TflmInterpreter
+
+LITERT = {"litert-ref": BUILTIN_REF, "litert-xnn": AUTO}
+PROFILES = (*LITERT, "tflm")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case in a profile.
+
+    Attributes:
+        module: the integer module, None where the compiler refused.
+        refusal: the compiler's error.
+        comparison: with the reference.
+    """
+
+    case: Case
+    profile: str
+    module: Module | None = None
+    refusal: str = ""
+    comparison: Comparison = field(default_factory=Comparison)
+
+
+def expectations(cases: Sequence[Case]) -> dict[tuple[str, str], list[Outputs]]:
+    """Return what the references give, by label of the case and profile; nothing where a reference has no kernel."""
+    jobs = [(case, profile) for case in cases for profile in LITERT]
+    resolvers = [
+        OPTIMIZED if case.op == "ELU" and profile == "litert-ref" else LITERT[profile] for case, profile in jobs
+    ]
+    outcomes = run_litert([Job(c.model, c.runs, r) for (c, _), r in zip(jobs, resolvers, strict=True)])
+    found = {}
+    for (case, profile), outcome in zip(jobs, outcomes, strict=True):
+        if (case.op, case.kind, profile) not in NOT_IN_REFERENCE:
+            found[case.label, profile] = _ran(case, profile, outcome)
+    for case in cases:
+        if (case.op, case.kind, "tflm") not in NOT_IN_REFERENCE:
+            found[case.label, "tflm"] = scalar(case)
+    return found
+
+
+def scalar(case: Case) -> list[Outputs]:
+    """Return what the scalar interpreter gives."""
+    interpreter = TflmInterpreter(case.model)
+    return [list(interpreter.run(inputs).values()) for inputs in case.runs]
+
+
+def _ran(case: Case, profile: str, outcome: Outcome) -> list[Outputs]:
+    assert outcome.error is None, f"{case.label}: the reference of {profile} fails: {outcome.error}"
+    return [list(run.values()) for run in outcome.outputs]
+
+
+def results(cases: Sequence[Case]) -> list[Result]:
+    """Return how the compiler's evaluator does on cases in every profile that has a reference."""
+    expected = expectations(cases)
+    found = []
+    for case in cases:
+        profiles = [p for p in PROFILES if (case.label, p) in expected]
+        try:
+            module = imported(case.model)
+        except QccError as error:
+            found += [Result(case, p, refusal=str(error)) for p in profiles]
+            continue
+        found += [_result(case, p, module, expected[case.label, p]) for p in profiles]
+    return found
+
+
+def _result(case: Case, profile: str, module: Module, expected: Sequence[Outputs]) -> Result:
+    try:
+        integer = realized(module, profile)
+        outputs = evaluated(integer, case.runs)
+    except QccError as error:
+        return Result(case, profile, refusal=str(error))
+    return Result(case, profile, integer, comparison=compare_runs(outputs, expected))
+
+
+def verdicts(found: Sequence[Result]) -> dict[Key, str]:
+    """Return for each operation, type and profile what was found: `exact`, or what is wrong."""
+    by_key: dict[Key, list[Result]] = {}
+    for result in found:
+        by_key.setdefault((result.case.op, result.case.kind, result.profile), []).append(result)
+    return {key: _verdict(group) for key, group in by_key.items()}
+
+
+def _verdict(group: Sequence[Result]) -> str:
+    refused = [r for r in group if r.module is None]
+    if refused:
+        return f"refused {len(refused)} of {len(group)}, first {refused[0].case.label}: {refused[0].refusal}"
+    wrong = [r for r in group if r.comparison.wrong]
+    if not wrong:
+        return "exact"
+    worst = wrong[0]
+    c = worst.comparison
+    return (
+        f"differs in {len(wrong)} of {len(group)} cases, first {worst.case.label}: {c.wrong} of {c.total} elements, "
+        f"by up to {c.largest:g}"
+    )
+
+
+def unexpected(found: Mapping[Key, str]) -> list[str]:
+    """Return what is neither exact nor a known exception, and exceptions that are exact after all."""
+    wrong = [f"{key}: {text}" for key, text in found.items() if (text != "exact") != (key in EXCEPTIONS)]
+    return sorted(wrong)
+
+
+def table_lines(op: str) -> list[str]:
+    """Return the lines of the table for an operation, types with equal cells in one line."""
+    cells = {kind: [_cell((op, kind, profile)) for profile in PROFILES] for kind in FAMILIES[op].kinds}
+    lines = []
+    for cell, kinds in groupby(FAMILIES[op].kinds, key=lambda kind: cells[kind]):
+        lines.append("| " + " | ".join([op, ", ".join(kinds), *cell]) + " |")
+    return lines
+
+
+def _cell(key: Key) -> str:
+    return NOT_IN_REFERENCE.get(key) or EXCEPTIONS.get(key) or "exact"
