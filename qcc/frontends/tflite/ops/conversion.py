@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qcc.ir import F32, U8, UniformType
-from qcc.ir.ops import Cast, Dequantize, Quantize
+from qcc.ir.ops import Cast, Dequantize, Quantize, Requantize
 
 from ...problem import Unsupported
 from ..emission import Tensor
@@ -18,7 +18,7 @@ def quantize(node: Node) -> Tensor:
     if not isinstance(to, UniformType):
         raise Unsupported(f"its result is {to}, which has no scale")
     if isinstance(x.element, UniformType):
-        raise Unsupported("of codes is not supported")
+        return node.emit_as(to, Requantize, x)
     if x.is_integer:
         raise Unsupported(f"of plain {x.element} is not supported")
     return node.emit(Quantize, x, to=to)

@@ -52,7 +52,7 @@ def nearest(node: Node) -> Tensor:
     align, half = bool(node.option("align_corners")), bool(node.option("half_pixel_centers"))
     picked = [_sources(x.shape[axis], size[axis - 1], align, half) for axis in (1, 2)]
     if all(np.array_equal(p, resize.nearest_indices(axis)) for p, axis in zip(picked, (1, 2), strict=True)):
-        return node.emit(Resize, x, **attributes)
+        return node.emit_as(x.element, Resize, x, **attributes)
     for axis, indices in zip((1, 2), picked, strict=True):
         flat = tuple(int(i) for i in indices)
         x = node.emit(Gather, x, axis=axis, indices=flat, indices_shape=(len(flat),))
