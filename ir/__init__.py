@@ -30,6 +30,14 @@ from .fixed_point import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
+from .fixed_point_functions import ARRAYS, Arithmetic, FixedPoint
+from .interpolated_functions import (
+    SIGMOID_ENTRIES,
+    interpolated,
+    interpolated_sigmoid,
+    interpolated_table,
+    sigmoid_table,
+)
 from .module import Module, Output
 from .naming import c_identifier, free_name
 from .op import (
@@ -141,16 +149,24 @@ __all__ = [  # by topic
     "save_module",
     "write_whole",
     # meaning
+    "ARRAYS",
+    "Arithmetic",
+    "FixedPoint",
     "Observer",
     "ROUNDINGS",
+    "SIGMOID_ENTRIES",
     "check_inputs",
     "evaluate",
     "evaluate_op",
+    "interpolated",
+    "interpolated_sigmoid",
+    "interpolated_table",
     "quantize_multiplier",
     "real",
     "rescale",
     "rounding_divide_by_pot",
     "saturating_rounding_doubling_high_mul",
+    "sigmoid_table",
     "stored",
     # documentation
     "operation_reference",

@@ -284,9 +284,10 @@ EXPRESSIONS: Mapping[type[Op], Expression] = {
 def element(op: Op, scope: Scope) -> Term:
     """The element of the result of `op`; a TargetError where generated code has no such operation."""
     from qcc.targets.float_expressions import FLOAT_EXPRESSIONS
+    from qcc.targets.sigmoid_expressions import SIGMOID_EXPRESSIONS
 
     real = any(v.type.is_float for v in (op.operands[0], op.result))
-    expression = (FLOAT_EXPRESSIONS if real else EXPRESSIONS).get(type(op))
+    expression = (FLOAT_EXPRESSIONS if real else {**EXPRESSIONS, **SIGMOID_EXPRESSIONS}).get(type(op))
     if expression is None:
         kind = "reals" if real else "integers"
         message, help = f"there is no code for {op.name} of {kind}", "see `qcc ops` for operations that do the same"

@@ -16,6 +16,11 @@ from .kernel import constant_data
 PRODUCTS = (ops.Conv2d, ops.ConvTranspose2d, ops.Matmul)
 """Operations that sum products of activations and weights."""
 
+TABLED = (
+    ops.SoftmaxFixedPoint, ops.SoftmaxFloatTable, ops.SoftmaxInterpolated, ops.SigmoidInterpolated, ops.Interpolate
+)  # fmt: skip
+"""Operations whose operands are tables, but for the first."""
+
 
 @register_pass
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def _reasons(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
         yield from _rescale_float(module, op, hardware)
     elif isinstance(op, ops.Table | ops.SoftmaxTable):
         yield from _table(module, op)
+    elif isinstance(op, TABLED) and any(constant_data(module, v) is None for v in op.operands[1:]):
+        yield "tables must be constants"
     if not hardware.programmable:
         yield from _limits(module, op, hardware)
 

@@ -12,13 +12,18 @@ from qcc.ir.ops import (
     Conv2d,
     ConvTranspose2d,
     Dequantize,
+    Interpolate,
     L2Normalize,
+    L2NormalizeFixedPoint,
     Matmul,
     Pool,
     Quantize,
     Reduction,
     Resize,
     Softmax,
+    SoftmaxFixedPoint,
+    SoftmaxFloatTable,
+    SoftmaxInterpolated,
     SoftmaxTable,
 )
 from qcc.targets.kernel import Kernel, LoweredKernel
@@ -69,7 +74,9 @@ def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
 def _nests() -> dict[type[Op], Callable[[Kernel], LoweredKernel]]:
     """The nest of each kind of anchor."""
     from qcc.targets.portable.convolution import convolution
-    from qcc.targets.portable.l2_normalization import l2_normalize
+    from qcc.targets.portable.interpolation import interpolate
+    from qcc.targets.portable.kernel_softmax import softmax_fixed_point, softmax_float_table, softmax_interpolated
+    from qcc.targets.portable.l2_normalization import l2_normalize, l2_normalize_fixed_point
     from qcc.targets.portable.matmul import matmul
     from qcc.targets.portable.pool import pool
     from qcc.targets.portable.reduction import argmax, reduction
@@ -85,6 +92,11 @@ def _nests() -> dict[type[Op], Callable[[Kernel], LoweredKernel]]:
         ArgMax: argmax,
         Softmax: softmax,
         L2Normalize: l2_normalize,
+        L2NormalizeFixedPoint: l2_normalize_fixed_point,
+        Interpolate: interpolate,
+        SoftmaxFixedPoint: softmax_fixed_point,
+        SoftmaxFloatTable: softmax_float_table,
+        SoftmaxInterpolated: softmax_interpolated,
         SoftmaxTable: softmax_table,
         Resize: resize_linear,
     }

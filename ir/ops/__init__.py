@@ -3,7 +3,9 @@
 from .constant import Constant, Dequantize, Quantize, Requantize, StorageCast
 from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
-from .l2_normalization import L2Normalize
+from .interpolation import Interpolate
+from .kernel_softmax import SoftmaxFixedPoint, SoftmaxFloatTable, SoftmaxInterpolated
+from .l2_normalization import L2Normalize, L2NormalizeFixedPoint
 from .linear import Matmul
 from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, Split, Transpose
 from .normalization import BatchNorm, Prelu
@@ -11,6 +13,7 @@ from .pool import AvgPool2d, MaxPool2d, Pool, SumPool2d
 from .reduction import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from .rescaling import LARGEST_SHIFT, Cast, Rescale, RescaleFloat, Table
 from .resize import WEIGHT_BITS, Resize
+from .sigmoid import SigmoidFixedPoint, SigmoidInterpolated
 from .softmax import Softmax, SoftmaxTable
 from .unary import (
     Abs,
@@ -32,6 +35,13 @@ from .unary import (
 )
 
 __all__ = [
+    "SoftmaxInterpolated",
+    "SoftmaxFloatTable",
+    "SoftmaxFixedPoint",
+    "SigmoidInterpolated",
+    "SigmoidFixedPoint",
+    "L2NormalizeFixedPoint",
+    "Interpolate",
     "LARGEST_SHIFT",
     "WEIGHT_BITS",
     "Abs",

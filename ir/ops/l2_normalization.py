@@ -7,8 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
-from ..op import Op, Operand, register, require_axes, require_real
+from ..fixed_point import rounding_divide_by_pot
+from ..fixed_point_functions import FixedPoint
+from ..op import Op, Operand, Stage, register, require_axes, require_real
 from ..types import Array, TensorType
+
+#: Longest row of 8-bit codes whose sum of squares fits 31 bits.
+LONGEST_ROW = (2**31 - 1) // 255**2
 
 
 @register
@@ -39,3 +44,49 @@ class L2Normalize(Op):
         wide = x.astype(np.float64)
         norm = np.sqrt(np.sum(wide * wide, axis=self.axis, keepdims=True))
         return np.asarray(wide / np.maximum(norm, self.epsilon)).astype(x.dtype)
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class L2NormalizeFixedPoint(Op):
+    """L2 normalization of 8-bit codes in fixed point, along `axis`; results have scale 1/128.
+
+    With `A = Σ (x − input_zero_point)²` and (v, t) its inverse square root as v / 2^(31+t), five Newton-Raphson steps
+    in Q3.28 (`FixedPoint.inverse_square_root`):
+    `y = clamp(RDPOT(SRDHM((x − input_zero_point)·2^max(7−t, 0), v), max(t−7, 0)) + output_zero_point)`.
+
+    Attributes:
+        axis: along which the norm is taken; at most 33025 elements.
+        input_zero_point, output_zero_point: as in the formula.
+    """
+
+    name = "l2_normalize_fixed_point"
+    stages = frozenset({Stage.INTEGER})
+    x = Operand(0, "i8 or u8 codes")
+    axis: int = -1
+    input_zero_point: int = 0
+    output_zero_point: int = 0
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The type of x."""
+        storage = self.x.type.element.storage
+        if not self.x.type.element.expressed.is_integer or storage.bits != 8:
+            raise IrError(f"l2_normalize_fixed_point takes 8-bit codes, not {self.x.type}")
+        require_axes(self, self.x.type.rank, self.axis)
+        if self.x.type.shape[self.axis] > LONGEST_ROW:
+            found = self.x.type.shape[self.axis]
+            raise IrError(f"l2_normalize_fixed_point: a row of {found} elements, at most {LONGEST_ROW}")
+        for zero_point in (self.input_zero_point, self.output_zero_point):
+            if not storage.minimum <= zero_point <= storage.maximum:
+                raise IrError(f"l2_normalize_fixed_point: the zero point {zero_point} leaves {storage}")
+        return (self.x.type,)
+
+    def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
+        """Return the codes."""
+        numbers = FixedPoint()
+        wide = x.astype(np.int64) - self.input_zero_point
+        root, shift = numbers.inverse_square_root(np.sum(wide * wide, axis=self.axis, keepdims=True))
+        scaled = numbers.high(wide << np.maximum(7 - shift, 0), root)
+        y = rounding_divide_by_pot(scaled, np.maximum(shift - 7, 0)) + self.output_zero_point
+        limits = np.iinfo(x.dtype)
+        return np.asarray(np.clip(y, limits.min, limits.max).astype(x.dtype))

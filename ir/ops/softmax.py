@@ -1,4 +1,4 @@
-"""Softmax: of real numbers, and its integer forms by tables of exponentials."""
+"""Softmax: of real numbers, and of codes by a table of exponentials."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcc.ir import Array, IrError, Op, Shape, Value, print_op
-from qcc.ir.ops import BatchNorm, Dequantize, Quantize, Table
+from qcc.ir.ops import BatchNorm, Dequantize, Quantize, SigmoidInterpolated, Table
 from qcc.targets import terms, tir
 from qcc.targets.expressions import element
 from qcc.targets.portable.parameters import Parameters, code_range, storage_dtype
@@ -77,6 +77,8 @@ def element_shapes(op: Op) -> list[Shape]:
     """The shapes, against that of the result, of all that an element-by-element operation reads."""
     if isinstance(op, Table):
         return [op.x.type.shape, (op.table.type.shape[0],) if op.table.type.rank == 2 else ()]
+    if isinstance(op, SigmoidInterpolated):
+        return [op.x.type.shape]
     if isinstance(op, BatchNorm):
         view = [1] * op.x.type.rank
         view[op.axis] = op.x.type.shape[op.axis]

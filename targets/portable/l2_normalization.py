@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from qcc.ir import IrError
-from qcc.ir.ops import L2Normalize
+from qcc.ir import FixedPoint, IrError
+from qcc.ir.ops import L2Normalize, L2NormalizeFixedPoint
 from qcc.targets import terms, tir
+from qcc.targets.expression_arithmetic import ExpressionArithmetic
 from qcc.targets.float_expressions import call, larger
 from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.parameters import Parameters, storage_dtype
 from qcc.targets.portable.rows import Rows
 from qcc.targets.portable.sums import activations
 from qcc.targets.terms import Term
-from qcc.targets.tir import Expr
+from qcc.targets.tir import Body, Buffer, Expr
 
 
 def l2_normalize(kernel: Kernel) -> LoweredKernel:
@@ -37,3 +38,55 @@ def l2_normalize(kernel: Kernel) -> LoweredKernel:
 
     rows.each(row)
     return parameters.finish()
+
+
+def l2_normalize_fixed_point(kernel: Kernel) -> LoweredKernel:
+    """A kernel of `l2_normalize_fixed_point`: one root a row in 64 bits, one product of 32 bits an element."""
+    op = kernel.anchor
+    if not isinstance(op, L2NormalizeFixedPoint):
+        raise IrError(f"{op.name} is not an L2 normalization of codes")
+    parameters = Parameters(kernel)
+    rows = Rows(parameters, op, activations(parameters, op.x, op.input_zero_point))
+    body, storage = parameters.body, op.x.type.element.storage
+    total, factor = body.allocate("total", 1, "int32"), body.allocate("factor", 1, "int32")
+    left, right = body.allocate("left", 1, "int32"), body.allocate("right", 1, "int32")
+    half, away = body.allocate("half", 1, "int32"), body.allocate("away", 1, "int32")
+
+    def row(index: tuple[Expr, ...]) -> None:
+        body.store(total, 0, tir.constant(0))
+        with body.loop("k", rows.count) as k:
+            x = terms.bind(body, "value", rows.element(index, k))
+            body.store(total, 0, tir.load(total, 0) + x.expr * x.expr)
+        _root(body, total, factor, left, right)
+        # The second rounding, ties away from zero: half of 2^right, less 1 for negative numbers; nothing for right = 0.
+        power = tir.constant(1) << tir.load(right, 0)
+        body.store(half, 0, power >> tir.constant(1))
+        body.store(away, 0, tir.minimum(tir.load(right, 0), tir.constant(1)))
+        with body.loop("k", rows.count) as k:
+            x = rows.element(index, k)
+            product = tir.cast(x.expr * (tir.constant(1) << tir.load(left, 0)), "int64") * _wide(factor)
+            high = tir.cast((product + tir.constant(1 << 30, "int64")) >> tir.constant(31, "int64"), "int32")
+            value = terms.bind(body, "scaled", Term(high, "int32", -(2**15), 2**15)).expr
+            down = tir.select(value < tir.constant(0), tir.load(away, 0), tir.constant(0))
+            level = body.let("level", (value + tir.load(half, 0) - down) >> tir.load(right, 0))
+            code = terms.add(Term(level, "int32", -(2**15), 2**15), terms.literal(op.output_zero_point))
+            rows.store(index, k, terms.clamp(code, storage.minimum, storage.maximum))
+
+    rows.each(row)
+    return parameters.finish()
+
+
+def _root(body: Body, total: Buffer, factor: Buffer, left: Buffer, right: Buffer) -> None:
+    """Store the inverse square root of a row's sum of squares, and the shifts of the products before and behind."""
+    numbers = FixedPoint(32, ExpressionArithmetic(body))
+    root, shift = numbers.inverse_square_root(numbers.arithmetic.bind("sum", _wide(total)))
+    seven, zero = tir.constant(7, "int64"), tir.constant(0, "int64")
+    shift = numbers.arithmetic.bind("shift", shift)
+    body.store(factor, 0, tir.cast(root, "int32"))
+    body.store(left, 0, tir.cast(tir.maximum(seven - shift, zero), "int32"))
+    body.store(right, 0, tir.cast(tir.maximum(shift - seven, zero), "int32"))
+
+
+def _wide(value: Buffer) -> Expr:
+    """A variable in 64 bits."""
+    return tir.cast(tir.load(value, 0), "int64")

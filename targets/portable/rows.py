@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qcc.ir.ops import L2Normalize, Softmax, SoftmaxTable
+from qcc.ir.ops import (
+    L2Normalize,
+    L2NormalizeFixedPoint,
+    Softmax,
+    SoftmaxFixedPoint,
+    SoftmaxFloatTable,
+    SoftmaxInterpolated,
+    SoftmaxTable,
+)
 from qcc.targets import tir
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
@@ -14,7 +22,15 @@ from qcc.targets.portable.sums import Source
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
 
-RowOp = Softmax | SoftmaxTable | L2Normalize
+RowOp = (
+    Softmax
+    | SoftmaxTable
+    | SoftmaxFixedPoint
+    | SoftmaxFloatTable
+    | SoftmaxInterpolated
+    | L2Normalize
+    | L2NormalizeFixedPoint
+)
 
 
 @dataclass(frozen=True)

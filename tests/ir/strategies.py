@@ -276,7 +276,31 @@ def table(g: Growth, x: Value) -> tuple[Value, ...]:
     if g.choose(True, False):
         exponentials = np.rint(2.0**20 * np.exp(-np.arange(256) / 16)).astype(np.int32)
         return g.emit(ops.SoftmaxTable, x, g.constant(exponentials), axis=g.integer(-1, x.type.rank - 1))
+    if g.choose(True, False):
+        return codes_function(g, x)
     return g.emit(ops.Table, x, g.constant(g.codes(g.choose((256,), (x.type.shape[-1], 256)), I8)))
+
+
+def codes_function(g: Growth, x: Value) -> tuple[Value, ...]:
+    """A function of codes as integer kernels compute it."""
+    axis, to = g.integer(-1, x.type.rank - 1), g.choose(I8, I16)
+    match g.choose("fixed", "float", "norm", "interpolate"):
+        case "fixed":
+            powers = np.floor((2.0**31 - 1) * np.exp(-np.arange(256) / 16)).astype(np.int32)
+            return g.emit(ops.SoftmaxFixedPoint, x, g.constant(powers), axis=axis, to=to)
+        case "float":
+            reals = np.exp(-np.arange(256) / 16).astype(np.float32)
+            return g.emit(ops.SoftmaxFloatTable, x, g.constant(reals), axis=axis, to=to)
+        case "norm":
+            return g.emit(ops.L2NormalizeFixedPoint, x, axis=axis, input_zero_point=g.integer(-128, 127))
+        case _ if x.type.rank == 4:
+            sizes = x.type.shape[1:3]
+            places = [g.constant(np.array([[0, n - 1], [n - 1, 0]], np.int32)) for n in sizes]
+            weights = [g.constant(g.codes((2,), I16, -500, 1024)) for _ in sizes]
+            operands = (places[0], weights[0], places[1], weights[1])
+            return g.emit(ops.Interpolate, x, *operands, rounding=g.choose("half_up", "half_away"))
+        case _:
+            return ()
 
 
 def quantized_region(g: Growth, x: Value) -> tuple[Value, ...]:

@@ -14,6 +14,7 @@ import pytest
 
 from qcc.ir import I8, I32, Builder, Value, ops
 from tests.targets.float_cases import float_cases
+from tests.targets.function_cases import function_kernel_cases
 from tests.targets.integer_cases import codes, conv_cases, integer_cases, rescaled, residual_cases
 from tests.targets.kernel_programs import Case, c_program, case
 from tests.targets.test_elementwise_kernels import all_cases
@@ -53,9 +54,17 @@ def _driver(cases: list[Case]) -> tuple[str, bytes]:
     return source + _MAIN + main + "".join(calls) + "  fclose(file);\n  return 0;\n}\n", bytes(data)
 
 
-@pytest.mark.parametrize("family", ["integers", "elements", "reals"])
+FAMILIES: dict[str, Callable[[], list[Case]]] = {
+    "integers": integer_cases,
+    "elements": all_cases,
+    "functions": function_kernel_cases,
+    "reals": float_cases,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_no_undefined_behaviour(family: str, tool: Callable[[str], str], tmp_path: Path) -> None:
-    cases = {"integers": integer_cases, "elements": all_cases, "reals": float_cases}[family]()
+    cases = FAMILIES[family]()
     single = [one for one in cases if len({op.fusion for op in one.module.ops if op.fusion}) == 1][::3]
     source, data = _driver([one for one in single if "storage_cast" not in {op.name for op in one.module.ops}])
     (tmp_path / "main.c").write_text(source)
