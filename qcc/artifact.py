@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array, ArtifactError, Module, QccError, load_module, parse_bytes
+from qcc.ir import Array, ArtifactError, Module, QccError, TargetError, load_module, parse_bytes
 from qcc.samples import Samples, check_samples, join, shared_axis, to_codes, to_real
 from qcc.targets.emission import MANIFEST_FILE, check_module, read_manifest, save
 from qcc.targets.emission import Artifact as Emitted
-from qcc.targets.runtime import CompiledModel, load_library
+from qcc.targets.emulation import EmulatedModel, InstructionCount
+from qcc.targets.runtime import CompiledModel, load_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +65,15 @@ class Artifact:
         return module
 
     @cached_property
-    def library(self) -> CompiledModel:
-        """The library, loaded into this process (a `c` artifact is compiled by the host's compiler first)."""
+    def library(self) -> CompiledModel | EmulatedModel:
+        """The library, loaded into this process (a `c` artifact is compiled by the host's compiler first).
+
+        That of a foreign chip is run by an emulator.
+        """
         if self.folder is not None:
-            return load_library(self.folder)
+            return load_model(self.folder)
         with tempfile.TemporaryDirectory(prefix="qcc-") as work:
-            return load_library(save(self.files, Path(work) / "artifact"))
+            return load_model(save(self.files, Path(work) / "artifact"))
 
     def run(self, inputs: Mapping[str, Array], raw: bool = False) -> dict[str, Array]:
         """Run samples: arrays by input name, first axis samples; outputs by name, likewise.
@@ -90,9 +94,10 @@ class Artifact:
         """Run checked samples; see `run`."""
         found: dict[str, list[Array]] = {o.name: [] for o in self.module.outputs}
         total = samples.runs(self.module.inputs)
-        for number, batch in enumerate(samples.batches(self.module.inputs)):
-            codes = {v.name: to_codes(batch[v.name], v.type) for v in self.module.inputs}
-            for name, array in self.run_codes(codes).items():
+        batches = samples.batches(self.module.inputs)
+        codes = ({v.name: to_codes(batch[v.name], v.type) for v in self.module.inputs} for batch in batches)
+        for number, outputs in enumerate(self.run_many(codes)):
+            for name, array in outputs.items():
                 found[name].append(array)
             if progress is not None:
                 progress("run", number + 1, total)
@@ -105,7 +110,31 @@ class Artifact:
         """Run the library once on arrays of the exact shapes and storage types."""
         return self.library.run(inputs)
 
+    def run_many(self, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """Run the library on each sample, as `run_codes` does; an emulator is started once for many."""
+        return self.library.run_many(samples)
+
+    def count_instructions(self) -> InstructionCount:
+        """Return the instructions that one run of a foreign chip's library executes, by an emulator.
+
+        A TargetError says that the library is not for a foreign chip.
+        """
+        if isinstance(self.library, CompiledModel):
+            message = f"instructions of {self.manifest['target']} can't be counted"
+            raise TargetError(message, help="`qcc bench` measures its time")
+        return self.library.count(self.zeros)
+
     def make_call(self) -> Callable[[], None]:
-        """Return a callable that runs the model once on zeros, with buffers of its own, for timing."""
-        zeros = {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.module.inputs}
-        return self.library.bind(zeros).run
+        """Return a callable that runs the model once on zeros, with buffers of its own, for timing.
+
+        An ArtifactError says that the library is for a foreign chip, whose time an emulator does not tell.
+        """
+        if not isinstance(self.library, CompiledModel):
+            message = f"the artifact is for {self.manifest['target']}, whose time can't be measured here"
+            raise ArtifactError(message, help="`qcc bench` counts its instructions")
+        return self.library.bind(self.zeros).run
+
+    @property
+    def zeros(self) -> dict[str, Array]:
+        """A sample of zeros."""
+        return {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.module.inputs}

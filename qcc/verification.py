@@ -7,7 +7,7 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ EXACT_ON_FLOATS = frozenset(
      "reduce_min", "pad", "abs", "neg"}
 )  # fmt: skip
 
-Runner = Callable[[Mapping[str, Array]], dict[str, Array]]
+Runner = Callable[[Iterable[Mapping[str, Array]]], Iterator[dict[str, Array]]]
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,17 @@ class VerifyReport:
 
 
 def verify(module: Module, run: Runner, samples: Samples, progress: Callable[[], None] | None = None) -> VerifyReport:
-    """Run every sample through `run` (codes in, codes out) and the evaluator; stop at the first difference."""
+    """Run every sample through `run` and the evaluator; stop at the first difference.
+
+    `run` takes all samples as codes and gives the outputs of one after the other, as codes: an emulator starts once.
+    """
     inexact = outputs_behind_floats(module)
     runs = elements = 0
     difference = None
-    for batch in samples.batches(module.inputs):
-        codes = {v.name: to_codes(batch[v.name], v.type) for v in module.inputs}
-        expected, found = evaluate(module, codes), run(codes)
+    batches = samples.batches(module.inputs)
+    given = [{v.name: to_codes(batch[v.name], v.type) for v in module.inputs} for batch in batches]
+    for codes, found in zip(given, run(given), strict=True):
+        expected = evaluate(module, codes)
         for name, array in expected.items():
             elements += array.size
             difference = difference or compare(name, runs, array, found[name], name in inexact)

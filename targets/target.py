@@ -13,6 +13,8 @@ from typing import Any
 from qcc.ir import TargetError, nearest
 from qcc.passes import HardwareSpec
 
+from .cross import Emulator, LinkRecipe
+
 NATIVE = "native"
 """The name of the target that is the host."""
 
@@ -32,31 +34,38 @@ class Target:
         machine: `platform.machine()` of hosts that run the code; empty where any host with a C compiler does.
         hardware: what the integer unit wants of a quantized model.
         alignment: bytes to which tensors in the arena and constants are aligned; a power of two.
+        link: how code is compiled and linked for a chip that is not the host's; None: the host's tools do it.
+        emulator: what runs it on another machine; None where nothing does.
+        cpu_check: statements of C that return 1 where the processor can run the code, else 0; empty: not checked.
     """
 
     triple: str
     features: tuple[str, ...] = ()
     cpu: str = ""
     family: str = ""
-    llvm: tuple[tuple[str, str | tuple[str, ...]], ...] = (("kind", "c"),)
+    llvm: tuple[tuple[str, str | int | tuple[str, ...]], ...] = (("kind", "c"),)
     table: str = ""
     cpu_flags: tuple[str, ...] = ()
     machine: str = ""
     hardware: HardwareSpec = field(default_factory=HardwareSpec)
     alignment: int = 16
+    link: LinkRecipe | None = None
+    emulator: Emulator | None = None
+    cpu_check: str = ""
 
     def __str__(self) -> str:
         """The text that parses back to this target: `TRIPLE[+FEATURE…][@CPU]`."""
         return self.triple + "".join(f"+{f}" for f in self.features) + (f"@{self.cpu}" if self.cpu else "")
 
     @staticmethod
-    def parse(text: str) -> Target:
+    def parse(text: str, cpu: str = "") -> Target:
         """Return the target that `text` names: `c`, `native`, or `TRIPLE[+FEATURE…][@CPU]`.
 
-        A TargetError names the nearest triple, feature or cpu, and lists what there is.
+        `cpu` is a processor given beside it. A TargetError names the nearest triple, feature or cpu, and lists all.
         """
         from .registry import families, family_of
 
+        text = with_cpu(text, cpu)
         if text.strip() == NATIVE:
             return native_target()
         rest, _, cpu = text.strip().partition("@")
@@ -122,9 +131,31 @@ class TargetFamily:
         """Return the target for a triple, features and a cpu, all of them known to the family."""
         raise TargetError(f"family {self.name} makes no targets", help="define target(self, triple, features, cpu)")
 
+    def refuse(
+        self, triple: str, features: tuple[str, ...], allowed: tuple[str, ...], cpu: str, cpus: tuple[str, ...]
+    ) -> None:
+        """Raise a TargetError for a feature or cpu of the family that this triple of it does not have."""
+        text = triple + "".join(f"+{feature}" for feature in features) + (f"@{cpu}" if cpu else "")
+        for feature in features:
+            if feature not in allowed:
+                raise _unknown("feature", feature, list(allowed), text)
+        if cpu and cpu not in cpus:
+            raise _unknown("cpu", cpu, list(cpus), text)
+
     def native(self) -> Target | None:
         """Return the best target of the family for this host, None if the host does not belong to it."""
         return None
+
+
+def with_cpu(text: str, cpu: str) -> str:
+    """Return the target text with a processor that was given beside it; a TargetError if it names another."""
+    own = text.strip().partition("@")[2]
+    if not cpu or cpu == own:
+        return text
+    if own:
+        message = f"the target names the processor {own!r}, beside it {cpu!r} is given"
+        raise TargetError(message, place=f"target {text!r}", help="give one of them")
+    return f"{text.strip()}@{cpu}"
 
 
 def native_target() -> Target:

@@ -21,15 +21,21 @@ if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
 DEBIAN_PACKAGES = {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "aarch64-linux-gnu-objdump": "binutils-aarch64-linux-gnu",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf",
+    "arm-linux-gnueabihf-objdump": "binutils-arm-linux-gnueabihf",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi",
     "cc": "gcc",
     "ld.lld": "lld",
+    "llvm-objdump": "llvm",
     "nm": "binutils",
     "objdump": "binutils",
     "qemu-aarch64": "qemu-user",
     "qemu-arm": "qemu-user",
     "qemu-hexagon": "qemu-user",
     "qemu-system-arm": "qemu-system-arm",
+    "readelf": "binutils",
     "size": "binutils",
 }
 """The Debian package of each tool whose package has another name."""

@@ -130,6 +130,12 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _cpu_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-mcpu", "--cpu", default="", metavar="CPU", help="the target's processor, as LLVM names it: TRIPLE@CPU"
+    )
+
+
 def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "compile", "compile a model to an artifact folder")
     parser.epilog = SAMPLES + CALIBRATION
@@ -140,6 +146,7 @@ def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default="native",
         help="a target triple with features, `c`, or `native` (default); see `qcc targets`",
     )
+    _cpu_option(parser)
     parser.add_argument("--name", help="name of files and functions (default: the model's file name)")
     _model_options(parser)
     group = parser.add_argument_group("quantization")
@@ -205,6 +212,7 @@ def _opt(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.qir", help="(default: standard output)")
     parser.add_argument("--resources", choices=["inline", "beside", "elided"], help="where large constants go")
     parser.add_argument("--target", default="c", help="the target whose constraints passes consult (default c)")
+    _cpu_option(parser)
     parser.add_argument("--calibration", type=Path, metavar="X.npz", help="samples for `calibrate`")
     _model_options(parser)
     _pass_options(parser)
@@ -218,7 +226,9 @@ def _inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "bench", "time an artifact on this machine")
+    parser = _command(
+        commands, "bench", "time an artifact on this machine, or count its instructions under an emulator"
+    )
     parser.add_argument("artifact", type=Path, metavar="DIR")
     parser.add_argument(
         "--threads", type=_positive, default=1, metavar="N", help="callers at the same time (default 1)"

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     total = samples.runs(module.inputs)
     with progress_bars() as progress:
         done = iter(range(1, total + 1))
-        report = verify(module, artifact.run_codes, samples, lambda: progress("verify", next(done), total))
+        report = verify(module, artifact.run_many, samples, lambda: progress("verify", next(done), total))
     print(report_text(report, str(arguments.artifact), str(artifact.manifest["target"]), samples.origin))
     return 0 if report.passed else 1
 

@@ -79,9 +79,9 @@ def _outcome(data: DemoData, title: str, target: str, recipe: str, folder: Path)
     artifact = Artifact.load(folder)
     images = Samples({"image": data.test_images}, "test images")
     made_up = example_samples(artifact.module.inputs, seed=0)
-    report = verify(artifact.module, artifact.run_codes, made_up)
+    report = verify(artifact.module, artifact.run_many, made_up)
     if report.passed:
-        report = verify(artifact.module, artifact.run_codes, images)
+        report = verify(artifact.module, artifact.run_many, images)
     logits = artifact.run_samples(images, raw=True)["logits"]
     accuracy = float(np.mean(np.argmax(logits, axis=1) == data.test_labels))
     timing = measure(artifact.make_call, macs=0, threads=1, seconds=0.3)

@@ -16,6 +16,7 @@ from qcc.targets.target import Target
 from .c_source import c_source
 from .figures import C_FLAGS, measure_object, measure_source
 from .folder import FORMAT, MANIFEST_FILE, save
+from .foreign_code import ENTRY_FLAGS, foreign_code
 from .header import header_text
 from .integrity import describe_files
 from .interface import Interface, interface_of
@@ -57,16 +58,23 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
     header = header_text(interface, program)
     name = module.name
     files = {f"{name}.h": header.encode()}
+    version: str | None
+    flags: tuple[str, ...]
     if target.emits_c:
         source = c_source(interface, program)
         files[f"{name}.c"] = source.text.encode()
         figures, compiler = measure_source(source.outline, header, program)
-        flags: tuple[str, ...] = C_FLAGS
+        version, flags = None if compiler is None else compiler.version, C_FLAGS
+    elif target.link is not None:
+        foreign = foreign_code(interface, program, target)
+        files[f"lib{name}.a"] = foreign.archive
+        figures, version = measure_object(foreign.object, program), foreign.compiler.version
+        flags = (*foreign.compiler.recipe.flags, *ENTRY_FLAGS)
     else:
         built = machine_code(interface, program, target)
         files |= {f"lib{name}.a": built.archive, f"lib{name}.so": built.shared}
-        figures, compiler, flags = measure_object(built.object, program), c_compiler(), ()
-    measured = None if compiler is None else {"compiler": compiler.version, "flags": list(flags)}
+        figures, version, flags = measure_object(built.object, program), c_compiler().version, ()
+    measured = None if version is None else {"compiler": version, "flags": list(flags)}
     files[f"{name}.qir"] = print_module(module).encode()
     manifest = {
         **_description(module, interface, program, target, pipeline),

@@ -1,4 +1,4 @@
-"""The entry function NAME_run: checks its arguments and calls the kernels in order."""
+"""The entry functions: NAME_run and NAME_run_within check their arguments and call the kernels in order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ HIDDEN = '__attribute__((visibility("hidden")))'
 """Marks what is in another object file of the same library, so that it is addressed directly."""
 
 
+def visible_symbols(name: str) -> tuple[str, ...]:
+    """Return the functions of the C API."""
+    return f"{name}_check_cpu", f"{name}_run", f"{name}_run_within"
+
+
 def entry_text(interface: Interface, program: Program) -> str:
-    """Return the definition of NAME_run."""
+    """Return the definitions of NAME_check_cpu, NAME_run_within and NAME_run."""
     return _Writer(interface, program).text()
 
 
@@ -42,12 +47,34 @@ class _Writer:
 
     def text(self) -> str:
         name = self.program.name
-        lines = [f"int {name}_run(const {name}_inputs *in, {name}_outputs *out, void *arena) {{"]
-        lines += self._checks()
+        signature = f"const {name}_inputs *in, {name}_outputs *out, void *arena"
+        within = f"{signature}, size_t arena_bytes"
+        lines = [*self._cpu_check(), f"static int {name}_checked_run({within}) {{", *self._checks()]
         for step in self.program.steps:
             lines.append(f"    {comment(step.comment)}")
             lines += self._call(step) if isinstance(step, Call) else [self._copy(step)]
-        return "\n".join([*lines, f"    return {name}_OK;", "}"]) + "\n"
+        lines += [f"    return {name}_OK;", "}"]
+        lines += ["", f"int {name}_run_within({within}) {{"]
+        lines += [f"    return {name}_checked_run(in, out, arena, arena_bytes);", "}"]
+        lines += ["", f"int {name}_run({signature}) {{"]
+        lines += [f"    return {name}_checked_run(in, out, arena, {name}_ARENA_BYTES);", "}"]
+        return "\n".join(lines) + "\n"
+
+    def _cpu_check(self) -> list[str]:
+        """Return the definition of NAME_check_cpu."""
+        name, check = self.program.name, self.program.cpu_check
+        if not check:
+            return [f"int {name}_check_cpu(void) {{", f"    return {name}_OK;", "}", ""]
+        return [
+            f"static int {name}_cpu_is_able(void) {{",
+            check.rstrip("\n"),
+            "}",
+            "",
+            f"int {name}_check_cpu(void) {{",
+            f"    return {name}_cpu_is_able() ? {name}_OK : {name}_ERROR_CPU;",
+            "}",
+            "",
+        ]
 
     def _checks(self) -> list[str]:
         """Return declarations and the checks of the arguments."""
@@ -64,8 +91,20 @@ class _Writer:
             lines += ["    if (memory == NULL) {", f"        return {name}_ERROR_NULL_POINTER;", "    }"]
             lines += [f"    if ((uintptr_t)arena % {name}_ARENA_ALIGNMENT != 0) {{"]
             lines += [f"        return {name}_ERROR_ARENA_ALIGNMENT;", "    }"]
-        elif not needed:
-            lines.append("    (void)arena;")
+            lines += [
+                f"    if (arena_bytes < {name}_ARENA_BYTES) {{",
+                f"        return {name}_ERROR_ARENA_SIZE;",
+                "    }",
+            ]
+        else:
+            lines += ["    (void)arena_bytes;"] if needed else ["    (void)arena;", "    (void)arena_bytes;"]
+        wide = [f"in->{p.identifier}" for p in self.interface.inputs if p.dtype.itemsize > 1]
+        wide += [f"out->{p.identifier}" for p in self.interface.outputs if p.dtype.itemsize > 1]
+        if wide:
+            tests = " || ".join(f"(uintptr_t){pointer} % sizeof *{pointer} != 0" for pointer in wide)
+            lines += [f"    if ({tests}) {{", f"        return {name}_ERROR_BUFFER_ALIGNMENT;", "    }"]
+        if self.program.cpu_check:
+            lines += [f"    if (!{name}_cpu_is_able()) {{", f"        return {name}_ERROR_CPU;", "    }"]
         return lines
 
     def _call(self, call: Call) -> list[str]:

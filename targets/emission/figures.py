@@ -85,12 +85,12 @@ def measure_source(source: str, header: str, program: Program) -> tuple[Figures,
 
 
 def _deepest_stack(report: str, program: Program) -> int | None:
-    """Return the stack of NAME_run and the deepest kernel, from a compiler's stack usage report; None if unbounded."""
+    """Return the stack of entry functions and deepest kernel, by a compiler's stack usage report; None if unbounded."""
     sizes: dict[str, int] = {}
     for line in report.splitlines():
         found = re.match(r".*:([\w.]+)\t(\d+)\t(\S+)$", line)
         if found is None or (found[3].startswith("dynamic") and "bounded" not in found[3]):
             return None
         sizes[found[1].split(".")[0]] = int(found[2])
-    entry = sizes.pop(f"{program.name}_run", 0)
+    entry = sum(sizes.pop(f"{program.name}_{function}", 0) for function in ("run", "run_within", "checked_run"))
     return entry + max(sizes.values(), default=0)

@@ -8,8 +8,17 @@ from .c_text import comment, float_literal
 from .interface import Interface, Port
 from .program import Program
 
-OK, ERROR_NULL, ERROR_ALIGNMENT = 0, 1, 2
+OK, ERROR_NULL, ERROR_ALIGNMENT, ERROR_ARENA_SIZE, ERROR_BUFFER_ALIGNMENT, ERROR_CPU = range(6)
 """What NAME_run returns."""
+
+ERROR_MEANINGS = {
+    ERROR_NULL: "a pointer was NULL",
+    ERROR_ALIGNMENT: "the arena was not aligned",
+    ERROR_ARENA_SIZE: "the arena was too small",
+    ERROR_BUFFER_ALIGNMENT: "an input or output was not aligned to its elements",
+    ERROR_CPU: "the processor lacks instructions that the code needs",
+}
+"""The errors in words."""
 
 _TEMPLATE = """\
 /*
@@ -23,6 +32,7 @@ _TEMPLATE = """\
 #ifndef {name}_H
 #define {name}_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -36,6 +46,9 @@ extern "C" {{
 #define {name}_OK {ok}
 #define {name}_ERROR_NULL_POINTER {null} /* a pointer is NULL (the arena may be where it has 0 bytes) */
 #define {name}_ERROR_ARENA_ALIGNMENT {align_error} /* the arena's address is not a multiple of the alignment */
+#define {name}_ERROR_ARENA_SIZE {size_error} /* the arena has fewer than {name}_ARENA_BYTES bytes */
+#define {name}_ERROR_BUFFER_ALIGNMENT {buffer_error} /* a tensor's address is not a multiple of its elements' size */
+#define {name}_ERROR_CPU {cpu_error} /* the processor lacks instructions that the code needs */
 {macros}
 typedef struct {{
 {inputs}
@@ -50,6 +63,14 @@ typedef struct {{
  */
 int {name}_run(const {name}_inputs *in, {name}_outputs *out, void *arena);
 
+/* The same for an arena of arena_bytes bytes, which is checked. */
+int {name}_run_within(const {name}_inputs *in, {name}_outputs *out, void *arena, size_t arena_bytes);
+
+/*
+ * Returns {name}_OK where the processor can run the code, else {name}_ERROR_CPU, as {name}_run would.{cpu_note}
+ */
+int {name}_check_cpu(void);
+
 #ifdef __cplusplus
 }}
 #endif
@@ -60,6 +81,7 @@ int {name}_run(const {name}_inputs *in, {name}_outputs *out, void *arena);
 
 def header_text(interface: Interface, program: Program) -> str:
     """Return the text of NAME.h."""
+    unchecked = f" Here it can't tell: always {interface.name}_OK."
     macros = [_macros(interface.name, "INPUT", port) for port in interface.inputs]
     macros += [_macros(interface.name, "OUTPUT", port) for port in interface.outputs]
     inputs = [_member(port, "const ") for port in interface.inputs]
@@ -69,6 +91,10 @@ def header_text(interface: Interface, program: Program) -> str:
         ok=OK,
         null=ERROR_NULL,
         align_error=ERROR_ALIGNMENT,
+        size_error=ERROR_ARENA_SIZE,
+        buffer_error=ERROR_BUFFER_ALIGNMENT,
+        cpu_error=ERROR_CPU,
+        cpu_note="" if program.cpu_check else unchecked,
         link_note="\n * Parts of the network compute in floating point: link with -lm." if program.has_float else "",
         macros="".join(macros),
         inputs="\n".join(inputs or ["    char unused; /* the network has no inputs */"]),

@@ -10,7 +10,7 @@ import numpy as np
 
 from qcc.targets.target import Target
 
-from .entry import constant_declarations_text, entry_text, prototypes_text
+from .entry import constant_declarations_text, entry_text, prototypes_text, visible_symbols
 from .header import header_text
 from .interface import Interface
 from .program import Program
@@ -32,7 +32,7 @@ class MachineCode:
 def machine_code(interface: Interface, program: Program, target: Target) -> MachineCode:
     """Return the libraries of a program; loads the code generator and runs the host's C compiler and binutils.
 
-    The same program gives the same bytes. Only NAME_run is visible from outside.
+    The same program gives the same bytes. Only the functions of the C API are visible from outside.
     """
     from qcc.targets.lowering import build_object
 
@@ -42,7 +42,7 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
         folder = Path(text)
         parts = ["entry.o"]
         (folder / f"{name}.h").write_text(header_text(interface, program), encoding="utf-8")
-        (folder / "entry.c").write_text(_entry_source(interface, program), encoding="utf-8")
+        (folder / "entry.c").write_text(entry_source(interface, program), encoding="utf-8")
         run_tool([compiler, *ENTRY_FLAGS, "-c", "entry.c", "-o", "entry.o"], folder)
         if program.functions:
             kernels = build_object((f.primitive for f in program.functions), target.tvm_target())
@@ -57,7 +57,8 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
         return _link(name, parts, folder, compiler, program.has_float)
 
 
-def _entry_source(interface: Interface, program: Program) -> str:
+def entry_source(interface: Interface, program: Program) -> str:
+    """Return the C file of the entry functions, which declares kernels and constants."""
     declarations = prototypes_text(program) + constant_declarations_text(program)
     head = f'#include "{program.name}.h"\n#include <stddef.h>\n'
     return head + "void *memcpy(void *, const void *, size_t);\n" + declarations + entry_text(interface, program)
@@ -83,10 +84,11 @@ def _write_constants(program: Program, folder: Path) -> None:
 
 
 def _link(name: str, parts: list[str], folder: Path, compiler: str, has_float: bool) -> MachineCode:
-    """Join the parts to one object whose only global symbol is NAME_run, and make both libraries of it."""
+    """Join the parts to one object whose only global symbols are the C API, and make both libraries of it."""
     joined = f"{name}.o"
     run_tool([find_tool("ld"), "-r", "-o", joined, *parts], folder)
-    keep = [f"--keep-global-symbol={name}_run", "--strip-debug", "--remove-section=.comment"]
+    keep = [f"--keep-global-symbol={symbol}" for symbol in visible_symbols(name)]
+    keep += ["--strip-debug", "--remove-section=.comment"]
     run_tool([find_tool("objcopy"), *keep, joined], folder)
     run_tool([find_tool("ar"), "rcsD", f"lib{name}.a", joined], folder)
     shared = f"lib{name}.so"

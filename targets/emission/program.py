@@ -96,6 +96,7 @@ class Program:
         alignment: of the arena and of constants.
         has_float: some kernel computes with floating-point numbers.
         exact_floats: some kernel promises the bits of floating-point arithmetic.
+        cpu_check: statements of C that return whether the processor can run the code; empty: any can.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Program:
     alignment: int
     has_float: bool
     exact_floats: bool = False
+    cpu_check: str = ""
 
 
 def lower_program(module: Module, target: Target, progress: Progress | None = None) -> Program:
@@ -185,6 +187,7 @@ class _Maker:
             self.target.alignment,
             self.has_float,
             self.exact_floats,
+            self.target.cpu_check,
         )
 
     def _copy_outputs(self) -> None:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,9 @@ from qcc.ir import (
 )
 from qcc.targets.emission import c_compiler, manifest_interface, read_manifest
 from qcc.targets.emission.figures import C_FLAGS
-from qcc.targets.emission.header import ERROR_ALIGNMENT, ERROR_NULL, OK
+from qcc.targets.emission.header import ERROR_MEANINGS, OK
 from qcc.targets.emission.toolchain import run_tool
 from qcc.targets.target import missing_on_host
-
-_ERRORS = {ERROR_NULL: "a pointer was NULL", ERROR_ALIGNMENT: "the arena was not aligned"}
 
 
 def load_library(folder: str | Path) -> CompiledModel:
@@ -89,6 +87,10 @@ class CompiledModel:
         call.run()
         return call.outputs
 
+    def run_many(self, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """Yield the outputs by name for each sample."""
+        return map(self.run, samples)
+
     def bind(self, inputs: Mapping[str, Array]) -> BoundCall:
         """Return a call with its memory, which can be run again and again (for measurements)."""
         interface = Module(self.name, Stage.INTEGER, self.inputs, (), ())
@@ -119,7 +121,9 @@ class BoundCall:
         """Compute the outputs; an EvaluationError if the library reports an error."""
         status = self._entry.function(ctypes.byref(self._in), ctypes.byref(self._out), self._arena.ctypes.data)
         if status != OK:
-            raise EvaluationError(f"the compiled model returned {status}: {_ERRORS.get(status, 'an unknown error')}")
+            raise EvaluationError(
+                f"the compiled model returned {status}: {ERROR_MEANINGS.get(status, 'an unknown error')}"
+            )
 
 
 class _Entry:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
 
 from qcc.ir import F32, I8, Array, Builder, Module, Stage, TensorType, UniformType, evaluate, ops
 from qcc.samples import example_samples
-from qcc.verification import compare, outputs_behind_floats, verify
+from qcc.verification import Runner, compare, outputs_behind_floats, verify
 
 CODES = TensorType((1, 8), UniformType(I8, (0.5,), (3,)))
+
+
+def each(run: Callable[[Mapping[str, Array]], dict[str, Array]]) -> Runner:
+    """A runner that calls `run` for each sample."""
+    return lambda samples: map(run, samples)
 
 
 def integer_module() -> Module:
@@ -35,7 +40,7 @@ def module_with_float_region() -> Module:
 def test_an_equal_library_passes_and_every_element_counts() -> None:
     module = integer_module()
     samples = example_samples(module.inputs, seed=0)
-    report = verify(module, lambda codes: evaluate(module, codes), samples)
+    report = verify(module, each(lambda codes: evaluate(module, codes)), samples)
     assert report.passed
     assert report.exact == ("y",)
     assert report.elements == samples.count * 8
@@ -49,7 +54,7 @@ def test_one_wrong_code_is_named() -> None:
         y[0, 5] += 1
         return {"y": y}
 
-    report = verify(module, off_by_one, example_samples(module.inputs, seed=0))
+    report = verify(module, each(off_by_one), example_samples(module.inputs, seed=0))
     assert report.difference is not None
     assert (report.difference.index, report.difference.count, report.runs) == ((0, 5), 1, 1)
     assert report.difference.found == report.difference.expected + 1
@@ -76,7 +81,7 @@ def test_the_tolerance_is_as_stated(output: str, change: float, passes: bool) ->
             found[output].flat[largest] *= np.float32(1 + change)
         return found
 
-    assert verify(module, changed, example_samples(module.inputs, seed=0)).passed is passes
+    assert verify(module, each(changed), example_samples(module.inputs, seed=0)).passed is passes
 
 
 @pytest.mark.filterwarnings("error")
@@ -98,4 +103,4 @@ def test_nan_equals_nan_and_differs_from_numbers() -> None:
     def broken(codes: Mapping[str, Array]) -> dict[str, Array]:
         return {"y": np.full((1, 2), np.nan, np.float32)}
 
-    assert not verify(module, broken, samples).passed
+    assert not verify(module, each(broken), samples).passed

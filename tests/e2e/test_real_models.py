@@ -68,7 +68,7 @@ def test_every_bit_is_the_evaluators(shared_models: Path, shared_data: Path, mod
     module = artifact.module
     images, _ = images_of(shared_data, model, "", 4)
     for samples in (example_samples(module.inputs, seed=1), Samples({"input": images})):
-        report = verify(module, artifact.run_codes, samples)
+        report = verify(module, artifact.run_many, samples)
         assert report.passed, str(report.difference)
         assert report.approximate == ()
 

@@ -64,8 +64,8 @@ def test_unknown_names_are_errors_with_the_nearest(text: str, message: str, help
 
 def test_the_nearest_triple_of_another_architecture_is_no_suggestion() -> None:
     with pytest.raises(TargetError) as caught:
-        Target.parse("aarch64-linux-gnu")
-    assert caught.value.help.startswith("known triples: c, x86_64-linux-gnu")
+        Target.parse("riscv64-linux-gnu")
+    assert caught.value.help.startswith("known triples: ")
 
 
 @pytest.mark.parametrize(

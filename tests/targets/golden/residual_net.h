@@ -9,6 +9,7 @@
 #ifndef residual_net_H
 #define residual_net_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -23,6 +24,9 @@ extern "C" {
 #define residual_net_OK 0
 #define residual_net_ERROR_NULL_POINTER 1 /* a pointer is NULL (the arena may be where it has 0 bytes) */
 #define residual_net_ERROR_ARENA_ALIGNMENT 2 /* the arena's address is not a multiple of the alignment */
+#define residual_net_ERROR_ARENA_SIZE 3 /* the arena has fewer than residual_net_ARENA_BYTES bytes */
+#define residual_net_ERROR_BUFFER_ALIGNMENT 4 /* a tensor's address is not a multiple of its elements' size */
+#define residual_net_ERROR_CPU 5 /* the processor lacks instructions that the code needs */
 
 /* Input image: tensor<1x8x8x3x!quant.uniform<i8:f32, 0.05:-3>> */
 #define residual_net_INPUT_image_RANK 4
@@ -52,6 +56,14 @@ typedef struct {
  * Compute the outputs from the inputs. Returns residual_net_OK, or an error before anything is written.
  */
 int residual_net_run(const residual_net_inputs *in, residual_net_outputs *out, void *arena);
+
+/* The same for an arena of arena_bytes bytes, which is checked. */
+int residual_net_run_within(const residual_net_inputs *in, residual_net_outputs *out, void *arena, size_t arena_bytes);
+
+/*
+ * Returns residual_net_OK where the processor can run the code, else residual_net_ERROR_CPU, as residual_net_run would. Here it can't tell: always residual_net_OK.
+ */
+int residual_net_check_cpu(void);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,166 @@
+"""The ARM Linux targets: AArch64 with NEON, dot product and matrix multiply, and 32-bit ARMv7 with NEON."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass, field
+
+from .cross import Emulator, LinkRecipe, clang, gcc, zig
+from .registry import register_family
+from .target import Target, TargetFamily, host_cpu_flags
+
+AARCH64, ARMV7 = "aarch64-linux-gnu", "armv7-linux-gnueabihf"
+_AARCH64_TRIPLES = (AARCH64, "aarch64-unknown-linux-gnu")
+_ARMV7_TRIPLES = (ARMV7, "armv7-unknown-linux-gnueabihf")
+
+ARM_FEATURES: dict[str, str] = {
+    "neon": "128-bit vectors (smlal, smull); every AArch64 processor has them",
+    "dotprod": "sdot, udot (Armv8.2-A, AArch64)",
+    "i8mm": "smmla, ummla (Armv8.6-A, AArch64; implies dotprod)",
+}
+"""The features, weakest first; the strongest of several counts."""
+
+ARM_CPUS: dict[str, tuple[str, ...]] = {
+    "cortex-a7": ("neon",),
+    "cortex-a9": ("neon",),
+    "cortex-a15": ("neon",),
+    "cortex-a35": ("neon",),
+    "cortex-a53": ("neon",),
+    "cortex-a57": ("neon",),
+    "cortex-a72": ("neon",),
+    "cortex-a73": ("neon",),
+    "cortex-a55": ("dotprod",),
+    "cortex-a75": ("dotprod",),
+    "cortex-a76": ("dotprod",),
+    "cortex-a77": ("dotprod",),
+    "cortex-a78": ("dotprod",),
+    "cortex-x1": ("dotprod",),
+    "neoverse-n1": ("dotprod",),
+    "neoverse-v1": ("i8mm",),
+    "neoverse-n2": ("i8mm",),
+    "neoverse-v2": ("i8mm",),
+    "cortex-a510": ("i8mm",),
+    "cortex-a710": ("i8mm",),
+    "cortex-a715": ("i8mm",),
+    "cortex-x2": ("i8mm",),
+    "cortex-x3": ("i8mm",),
+}
+"""Processors by LLVM's names, each with its strongest feature."""
+
+ARMV7_CPUS = ("cortex-a7", "cortex-a9", "cortex-a15")
+"""Those that have no 64-bit mode."""
+
+_FLAGS = {"neon": ("asimd",), "dotprod": ("asimd", "asimddp"), "i8mm": ("asimd", "asimddp", "i8mm")}
+"""What /proc/cpuinfo calls the features of AArch64."""
+
+_CHECKS = {
+    "neon": "",
+    "dotprod": "    extern unsigned long getauxval(unsigned long);\n"
+    "    return (int)(getauxval(16) >> 20 & 1u); /* AT_HWCAP, HWCAP_ASIMDDP */\n",
+    "i8mm": "    extern unsigned long getauxval(unsigned long);\n"
+    "    return (int)(getauxval(16) >> 20 & getauxval(26) >> 13 & 1u); /* HWCAP_ASIMDDP, HWCAP2_I8MM */\n",
+}
+"""How the code itself finds out whether a processor has them: Linux tells it to every process."""
+
+_ARMV7_CHECK = (
+    "    extern unsigned long getauxval(unsigned long);\n"
+    "    return (int)(getauxval(16) >> 12 & 1u); /* AT_HWCAP, HWCAP_NEON */\n"
+)
+
+_TABLES: dict[str, str] = {}
+"""Where the tables of vector instructions are, by feature; without one the scalar nests do all."""
+
+
+@dataclass(frozen=True)
+class ArmLinuxFamily(TargetFamily):
+    """ARM Linux, 64 and 32 bits."""
+
+    name: str = "arm-linux"
+    summary: str = "ARM Linux machine code, libNAME.a; no feature means neon"
+    triples: tuple[str, ...] = (*_AARCH64_TRIPLES, *_ARMV7_TRIPLES)
+    features: dict[str, str] = field(default_factory=lambda: dict(ARM_FEATURES))
+    cpus: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(ARM_CPUS))
+
+    def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
+        """Return the target at the strongest feature that is named; ARMv7 has NEON only."""
+        if triple in _ARMV7_TRIPLES:
+            self.refuse(triple, features, ("neon",), cpu, ARMV7_CPUS)
+            return self._armv7(cpu)
+        self.refuse(triple, features, tuple(ARM_FEATURES), cpu, tuple(c for c in ARM_CPUS if c not in ARMV7_CPUS))
+        asked = {*features, *ARM_CPUS.get(cpu, ("neon",))}
+        return self._aarch64([name for name in ARM_FEATURES if name in asked][-1], cpu)
+
+    def _aarch64(self, feature: str, cpu: str) -> Target:
+        levels = list(ARM_FEATURES)
+        enabled = tuple(f"+{name}" for name in levels[: levels.index(feature) + 1])
+        march = {"neon": "armv8-a", "dotprod": "armv8.2-a+dotprod", "i8mm": "armv8.2-a+dotprod+i8mm"}[feature]
+        link = LinkRecipe(
+            compilers=(
+                clang(f"--target={AARCH64}", "-fPIC", f"-march={march}"),
+                gcc(AARCH64, "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross", "-fPIC", f"-march={march}"),
+                zig("-target", "aarch64-linux-musl", "-fPIC"),
+            ),
+            linkers=(
+                gcc(AARCH64, "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross", f"-march={march}"),
+                zig("-target", "aarch64-linux-musl"),
+            ),
+            sources=("linux_files.c",),
+        )
+        return Target(
+            AARCH64,
+            (feature,),
+            cpu,
+            family=self.name,
+            llvm=(("kind", "llvm"), ("mtriple", AARCH64), ("mcpu", cpu or "generic"), ("mattr", enabled)),
+            table=_TABLES.get(feature, ""),
+            cpu_flags=_FLAGS[feature],
+            machine="aarch64",
+            alignment=16,
+            link=link,
+            emulator=Emulator("qemu-aarch64", ("-cpu", "max"), "apt-get install qemu-user"),
+            cpu_check=_CHECKS[feature],
+        )
+
+    def _armv7(self, cpu: str) -> Target:
+        llvm = (
+            ("kind", "llvm"),
+            ("mtriple", ARMV7),
+            ("mcpu", cpu or "generic"),
+            ("mattr", ("+v7", "+neon", "+thumb2")),
+            ("mfloat-abi", "hard"),
+        )
+        flags = ("-fPIC", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard")
+        hosted = gcc(
+            "arm-linux-gnueabihf", "apt-get install gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", *flags, "-marm"
+        )
+        musl = zig("-target", "arm-linux-musleabihf", "-fPIC", "-mcpu=generic+v7a+neon")
+        link = LinkRecipe(
+            compilers=(clang(f"--target={ARMV7}", *flags, "-marm"), hosted, musl),
+            linkers=(hosted, musl),
+            sources=("linux_files.c",),
+        )
+        return Target(
+            ARMV7,
+            ("neon",),
+            cpu,
+            family=self.name,
+            llvm=llvm,
+            table=_TABLES.get("armv7", ""),
+            cpu_flags=("neon",),
+            machine="armv7l",
+            alignment=16,
+            link=link,
+            emulator=Emulator("qemu-arm", ("-cpu", "max"), "apt-get install qemu-user"),
+            cpu_check=_ARMV7_CHECK,
+        )
+
+    def native(self) -> Target | None:
+        """Return the strongest feature of a 64-bit ARM host under Linux."""
+        if platform.machine() != "aarch64" or sys.platform != "linux":
+            return None
+        found = [name for name, flags in _FLAGS.items() if set(flags) <= host_cpu_flags()]
+        return self._aarch64(found[-1], "") if found else None
+
+
+ARM_LINUX_FAMILY = register_family(ArmLinuxFamily())

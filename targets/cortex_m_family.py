@@ -1,0 +1,155 @@
+"""The Cortex-M targets: bare-metal Thumb code for M4 and M7 (DSP extension) and for M55 (Helium)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .cross import CrossCompiler, Emulator, LinkRecipe, clang
+from .registry import register_family
+from .target import Target, TargetFamily
+
+THUMBV7EM, THUMBV81M = "thumbv7em-none-eabi", "thumbv8.1m.main-none-eabi"
+
+_ID_ISAR3 = (
+    "    const uint32_t part = *(const volatile uint32_t *)0xE000ED00u >> 4 & 0xFFFu; /* CPUID */\n"
+    "    const uint32_t simd = *(const volatile uint32_t *)0xE000ED6Cu >> 4 & 15u; /* ID_ISAR3 */\n"
+    "    return part == 0xC24u || simd >= 3u; /* a Cortex-M4, or another with the DSP extension */\n"
+)
+_MVFR1 = "    return (*(const volatile uint32_t *)0xE000EF44u >> 8 & 15u) >= 1u; /* MVFR1.MVE: Helium */\n"
+
+_PACKAGES = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+
+LINKER_SCRIPT = """\
+/* Memory of QEMU's machine {machine}: the vector table where the processor looks for it, the rest where room is. */
+ENTRY(reset)
+MEMORY {{
+    VECTORS (rx) : ORIGIN = 0x00000000, LENGTH = 1K
+    FLASH (rx) : ORIGIN = {flash}
+    RAM (rwx) : ORIGIN = {ram}
+}}
+SECTIONS {{
+    .vectors : {{ KEEP(*(.vectors)) }} > VECTORS
+    .text : {{ *(.text*) *(.rodata*) . = ALIGN(4); }} > FLASH
+    .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH
+    .data : {{ data_start = .; *(.data*) . = ALIGN(4); data_end = .; }} > RAM AT > FLASH
+    data_load = LOADADDR(.data);
+    .bss (NOLOAD) : {{ bss_start = .; *(.bss*) *(COMMON) . = ALIGN(8); bss_end = .; end = .; }} > RAM
+    stack_top = ORIGIN(RAM) + LENGTH(RAM);
+}}
+"""
+
+
+@dataclass(frozen=True)
+class CortexM:
+    """A processor: what LLVM and GCC are told, what runs it, where that machine has memory.
+
+    Attributes:
+        triple: that it belongs to.
+        features: that it stands for.
+        mattr: features for LLVM beyond the processor's name.
+        gcc: flags for GCC.
+        machine: of QEMU.
+        flash, ram: origin and length, as a linker script writes them.
+        check: statements of C that find out whether a processor has what the code needs.
+    """
+
+    triple: str
+    features: tuple[str, ...]
+    mattr: tuple[str, ...]
+    gcc: tuple[str, ...]
+    machine: str
+    flash: str
+    ram: str
+    check: str
+
+
+_PSRAM = "0x21000000, LENGTH = 16M"
+
+CORTEX_M: dict[str, CortexM] = {
+    "cortex-m4": CortexM(
+        THUMBV7EM,
+        (),
+        (),
+        ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"),
+        "mps2-an386",
+        "0x00000400, LENGTH = 4M - 1K",
+        _PSRAM,
+        _ID_ISAR3,
+    ),
+    "cortex-m7": CortexM(
+        THUMBV7EM,
+        (),
+        (),
+        ("-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=soft"),
+        "mps2-an500",
+        "0x00000400, LENGTH = 4M - 1K",
+        "0x60000000, LENGTH = 16M",
+        _ID_ISAR3,
+    ),
+    "cortex-m55": CortexM(
+        THUMBV81M,
+        ("mve",),
+        (),
+        ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=soft"),
+        "mps3-an547",
+        "0x60000000, LENGTH = 128M",
+        "0x68000000, LENGTH = 128M",
+        _MVFR1,
+    ),
+}
+"""The processors by LLVM's names; the first of a triple is what the triple alone means."""
+
+_TABLES: dict[str, str] = {}
+"""Where the table of vector instructions of a processor is; without one the scalar nests do all."""
+
+
+@dataclass(frozen=True)
+class CortexMFamily(TargetFamily):
+    """Cortex-M without an operating system."""
+
+    name: str = "cortex-m"
+    summary: str = "Cortex-M bare-metal code, libNAME.a; no processor means cortex-m4, for thumbv8.1m cortex-m55"
+    triples: tuple[str, ...] = (THUMBV7EM, THUMBV81M)
+    features: dict[str, str] = field(default_factory=lambda: {"mve": "Helium: 128-bit vectors (thumbv8.1m)"})
+    cpus: dict[str, tuple[str, ...]] = field(default_factory=lambda: {n: c.features for n, c in CORTEX_M.items()})
+
+    def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
+        """Return the target of a processor, by default the first of the triple."""
+        known = {name: chip for name, chip in CORTEX_M.items() if chip.triple == triple}
+        own = tuple(dict.fromkeys(feature for chip in known.values() for feature in chip.features))
+        self.refuse(triple, features, own, cpu, tuple(known))
+        name = cpu or next(iter(known))
+        chip = known[name]
+        gcc = CrossCompiler("arm-none-eabi-gcc", chip.gcc, _PACKAGES, _LINK_FLAGS, has_libc=True)
+        return Target(
+            triple,
+            chip.features,
+            name,
+            family=self.name,
+            llvm=(
+                ("kind", "llvm"),
+                ("mtriple", triple),
+                ("mcpu", name),
+                ("mattr", chip.mattr),
+                ("mfloat-abi", "soft"),
+                ("vector-width", 128),
+            ),
+            table=_TABLES.get(name, ""),
+            machine=name,
+            alignment=16,
+            link=LinkRecipe(
+                compilers=(clang(f"--target={triple}", f"-mcpu={name}", "-mfloat-abi=soft"), gcc),
+                linkers=(gcc,),
+                sources=("semihosting_files.c", "cortex_m_start.c"),
+                script=LINKER_SCRIPT.format(machine=chip.machine, flash=chip.flash, ram=chip.ram),
+            ),
+            emulator=Emulator(
+                "qemu-system-arm", ("-machine", chip.machine), "apt-get install qemu-system-arm", system=True
+            ),
+            cpu_check=chip.check,
+        )
+
+
+_LINK_FLAGS = ("-nostartfiles", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments")
+
+CORTEX_M_FAMILY = register_family(CortexMFamily())

@@ -1,0 +1,76 @@
+"""libNAME.a for a chip that is not this machine's: kernels from LLVM, the entry functions from a C cross compiler.
+
+Objects and constants are joined here, so that no binary tools of the chip are needed; the entry functions are a few
+instructions, whose compiler the manifest names.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcc.ir import ToolError
+from qcc.targets.target import Target
+
+from .archive import archive
+from .cross_tools import FoundCompiler, find_compiler
+from .elf import read_object
+from .entry import visible_symbols
+from .header import header_text
+from .interface import Interface
+from .join_objects import join_objects
+from .machine_code import entry_source
+from .program import Program
+from .toolchain import run_tool
+
+ENTRY_FLAGS = (
+    "-std=c99",
+    "-O2",
+    "-ffreestanding",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+    "-fno-stack-protector",
+    "-g0",
+    "-w",
+)
+"""How the entry functions are compiled; they only call kernels."""
+
+
+@dataclass(frozen=True)
+class ForeignCode:
+    """The library of an artifact, the one object in it, and the compiler of the entry functions."""
+
+    archive: bytes
+    object: bytes
+    compiler: FoundCompiler
+
+
+def foreign_code(interface: Interface, program: Program, target: Target) -> ForeignCode:
+    """Return the library of a program; loads the code generator and runs a C compiler for the chip.
+
+    The same program and compiler give the same bytes. Only the functions of the C API are visible from outside.
+    """
+    from qcc.targets.lowering import build_object
+
+    if target.link is None:
+        raise ToolError(f"{target} has no link recipe", help="give its family one: Target.link")
+    objects = []
+    if program.functions:
+        objects.append(build_object((f.primitive for f in program.functions), target.tvm_target()))
+    compiler = find_compiler(target.link.compilers)
+    objects.append(_entry(interface, program, compiler))
+    constants = [(c.symbol, c.array) for c in program.constants]
+    visible = visible_symbols(program.name)
+    joined = join_objects([read_object(data) for data in objects], constants, visible, program.alignment)
+    return ForeignCode(archive(f"{program.name}.o", joined, visible), joined, compiler)
+
+
+def _entry(interface: Interface, program: Program, compiler: FoundCompiler) -> bytes:
+    """Compile the entry functions."""
+    with tempfile.TemporaryDirectory(prefix="qcc-") as text:
+        folder = Path(text)
+        (folder / f"{program.name}.h").write_text(header_text(interface, program), encoding="utf-8")
+        (folder / "entry.c").write_text(entry_source(interface, program), encoding="utf-8")
+        run_tool([*compiler.command, *ENTRY_FLAGS, "-c", "entry.c", "-o", "entry.o"], folder, "entry.o")
+        return (folder / "entry.o").read_bytes()

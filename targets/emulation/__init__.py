@@ -1,0 +1,6 @@
+"""Running artifacts for foreign chips: a small program around the library, executed by an emulator."""
+
+from .counting import InstructionCount, StepCount
+from .emulated_model import EmulatedModel, Request, load_emulated
+
+__all__ = ["EmulatedModel", "InstructionCount", "Request", "StepCount", "load_emulated"]

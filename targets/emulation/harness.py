@@ -1,0 +1,117 @@
+"""Builds the program that runs a compiled model: the harness, what is generated for the model, and its library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from qcc.ir import ToolError
+from qcc.targets.cross import LinkRecipe
+from qcc.targets.emission.cross_tools import find_compiler
+from qcc.targets.emission.interface import Interface, Port
+from qcc.targets.emission.toolchain import run_tool
+
+PROGRAM = "program"
+"""The file name of the program."""
+LARGEST_SHIFT = 256
+"""Bytes by which tensors and arena can be shifted; a power of two, and more than any alignment."""
+
+FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-g0", "-w")
+
+_MODEL = """\
+/* What the harness knows of the model {name}. */
+#include "harness.h"
+#include "{name}.h"
+
+#define ROOM {room}
+#define MEMORY(bytes) [(bytes) + 2 * ROOM] __attribute__((aligned(ROOM)))
+
+{memories}
+static uint8_t arena MEMORY({name}_ARENA_BYTES);
+
+const harness_tensor harness_inputs[] = {{{inputs}}};
+const harness_tensor harness_outputs[] = {{{outputs}}};
+const size_t harness_input_count = {input_count}, harness_output_count = {output_count};
+
+int harness_call(size_t shift, size_t arena_shift, int32_t arena_bytes) {{
+    {name}_inputs in;
+    {name}_outputs out;
+{assignments}
+    if (arena_bytes < 0) {{
+        return {name}_run(&in, &out, arena + arena_shift);
+    }}
+    return {name}_run_within(&in, &out, arena + arena_shift, (size_t)arena_bytes);
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Harness:
+    """What a program is built of.
+
+    Attributes:
+        interface: of the model.
+        folder: that holds `NAME.h` and `libNAME.a`; the program is made there.
+        recipe: how code of the chip is linked.
+        needs_math: the model calls libm.
+    """
+
+    interface: Interface
+    folder: Path
+    recipe: LinkRecipe
+    needs_math: bool = False
+
+    def build(self) -> Path:
+        """Return the program; a ToolError names a compiler that is missing, or says why it failed."""
+        choices = [c for c in self.recipe.linkers if c.has_libc or not self.needs_math]
+        compiler = find_compiler(choices)
+        own_start = [name for name in self.recipe.sources if name != "hexagon_start.c" or not compiler.recipe.has_libc]
+        sources = ["harness.c", *own_start]
+        for name in ("harness.h", *sources):
+            (self.folder / name).write_text(source_text(name), encoding="utf-8")
+        (self.folder / "model.c").write_text(model_text(self.interface), encoding="utf-8")
+        script = []
+        if self.recipe.script:
+            (self.folder / "program.ld").write_text(self.recipe.script, encoding="utf-8")
+            script = ["-T", "program.ld"]
+        command = [*compiler.command, *FLAGS, *compiler.recipe.link_flags, *script, "-o", PROGRAM, "model.c", *sources]
+        library = f"lib{self.interface.name}.a"
+        run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], self.folder, PROGRAM)
+        return self.folder / PROGRAM
+
+
+def source_text(name: str) -> str:
+    """Return a C file of this package."""
+    file = resources.files(__package__) / name
+    if not file.is_file():
+        raise ToolError(f"there is no {name} in {__package__}", help="the link recipe of the target names it wrongly")
+    return file.read_text(encoding="utf-8")
+
+
+def model_text(interface: Interface) -> str:
+    """Return the C file with the memory of a model's tensors and the call of the model."""
+    name = interface.name
+    inputs, outputs = interface.inputs, interface.outputs
+    memories = [_memory(name, "INPUT", port) for port in inputs] + [_memory(name, "OUTPUT", port) for port in outputs]
+    lines = [f"    in.{p.identifier} = (const {p.c_type} *)(input_{p.identifier} + shift);" for p in inputs]
+    lines += [f"    out.{p.identifier} = ({p.c_type} *)(output_{p.identifier} + shift);" for p in outputs]
+    return _MODEL.format(
+        name=name,
+        room=LARGEST_SHIFT,
+        memories="\n".join(memories),
+        inputs=", ".join(_tensor(name, "INPUT", port) for port in inputs) or "{0, 0}",
+        outputs=", ".join(_tensor(name, "OUTPUT", port) for port in outputs),
+        input_count=len(inputs),
+        output_count=len(outputs),
+        assignments="\n".join(lines),
+    )
+
+
+def _memory(name: str, direction: str, port: Port) -> str:
+    symbol = f"{direction.lower()}_{port.identifier}"
+    return f"static uint8_t {symbol} MEMORY({name}_{direction}_{port.identifier}_BYTES);"
+
+
+def _tensor(name: str, direction: str, port: Port) -> str:
+    return f"{{{direction.lower()}_{port.identifier}, {name}_{direction}_{port.identifier}_BYTES}}"
