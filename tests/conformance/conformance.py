@@ -38,21 +38,18 @@ class Result:
     comparison: Comparison = field(default_factory=Comparison)
 
 
-def expectations(cases: Sequence[Case]) -> dict[tuple[str, str], list[Outputs]]:
+def expectations(cases: Sequence[Case], profiles: Sequence[str] = PROFILES) -> dict[tuple[str, str], list[Outputs]]:
     """Return what the references give, by label of the case and profile; nothing where a reference has no kernel."""
-    jobs = [(case, profile) for case in cases for profile in LITERT]
-    resolvers = [
-        OPTIMIZED if case.op == "ELU" and profile == "litert-ref" else LITERT[profile] for case, profile in jobs
-    ]
-    outcomes = run_litert([Job(c.model, c.runs, r) for (c, _), r in zip(jobs, resolvers, strict=True)])
-    found = {}
-    for (case, profile), outcome in zip(jobs, outcomes, strict=True):
-        if (case.op, case.kind, profile) not in NOT_IN_REFERENCE:
-            found[case.label, profile] = _ran(case, profile, outcome)
-    for case in cases:
-        if (case.op, case.kind, "tflm") not in NOT_IN_REFERENCE:
-            found[case.label, "tflm"] = scalar(case)
-    return found
+    wanted = [(c, p) for c in cases for p in profiles if (c.op, c.kind, p) not in NOT_IN_REFERENCE]
+    jobs = [(c, p) for c, p in wanted if p in LITERT]
+    outcomes = run_litert([Job(c.model, c.runs, _resolver(c, p)) for c, p in jobs])
+    found = {(c.label, p): _ran(c, p, o) for (c, p), o in zip(jobs, outcomes, strict=True)}
+    return {**found, **{(c.label, p): scalar(c) for c, p in wanted if p not in LITERT}}
+
+
+def _resolver(case: Case, profile: str) -> str:
+    """Return whose kernels are the reference; ELU has optimized ones only."""
+    return OPTIMIZED if case.op == "ELU" and profile == "litert-ref" else LITERT[profile]
 
 
 def scalar(case: Case) -> list[Outputs]:
@@ -66,18 +63,18 @@ def _ran(case: Case, profile: str, outcome: Outcome) -> list[Outputs]:
     return [list(run.values()) for run in outcome.outputs]
 
 
-def results(cases: Sequence[Case]) -> list[Result]:
+def results(cases: Sequence[Case], profiles: Sequence[str] = PROFILES) -> list[Result]:
     """Return how the compiler's evaluator does on cases in every profile that has a reference."""
-    expected = expectations(cases)
+    expected = expectations(cases, profiles)
     found = []
     for case in cases:
-        profiles = [p for p in PROFILES if (case.label, p) in expected]
+        known = [p for p in profiles if (case.label, p) in expected]
         try:
             module = imported(case.model)
         except QccError as error:
-            found += [Result(case, p, refusal=str(error)) for p in profiles]
+            found += [Result(case, p, refusal=str(error)) for p in known]
             continue
-        found += [_result(case, p, module, expected[case.label, p]) for p in profiles]
+        found += [_result(case, p, module, expected[case.label, p]) for p in known]
     return found
 
 
