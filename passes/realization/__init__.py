@@ -1,6 +1,6 @@
 """How each real operation on quantized values becomes integer operations, one file a family of rules."""
 
-from . import arithmetic, functions, movement, products, sums
+from . import arithmetic, functions, movement, products, sums, tflite
 from .multipliers import capped_multipliers, multipliers, sum_shift
 from .realizer import Realizer, Rule, profiles_with, realization_of, realizes
 
@@ -18,4 +18,5 @@ __all__ = [
     "realizes",
     "sum_shift",
     "sums",
+    "tflite",
 ]
