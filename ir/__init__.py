@@ -31,6 +31,7 @@ from .fixed_point import (
     saturating_rounding_doubling_high_mul,
 )
 from .fixed_point_functions import ARRAYS, Arithmetic, FixedPoint
+from .float_rounding import FLOAT_ROUNDINGS
 from .interpolated_functions import (
     SIGMOID_ENTRIES,
     interpolated,
@@ -153,6 +154,7 @@ __all__ = [  # by topic
     "Arithmetic",
     "FixedPoint",
     "Observer",
+    "FLOAT_ROUNDINGS",
     "ROUNDINGS",
     "SIGMOID_ENTRIES",
     "check_inputs",

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcc.ir import F32, F64, I8, I16, I32, I64, Builder, IrError, Stage, TensorType, ops
-from qcc.ir.float_rounding import FLOAT_ROUNDINGS
+from qcc.ir import F32, F64, FLOAT_ROUNDINGS, I8, I16, I32, I64, Builder, IrError, Stage, TensorType, ops
 
 MANTISSA = {np.dtype(np.float32): 24, np.dtype(np.float64): 53}
 

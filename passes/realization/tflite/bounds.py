@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from qcc.ir import UniformType
-from qcc.ir.float_rounding import FLOAT_ROUNDINGS
+from qcc.ir import FLOAT_ROUNDINGS, UniformType
 
 
 def activation_bounds(to: UniformType, clamp: tuple[float, float] | None) -> tuple[int, int]:
