@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .fixed_point_functions import Arithmetic, Number
+from .float_rounding import FLOAT_ROUNDINGS
 from .types import Array
 
 LookUp = Callable[[Number], Number]
@@ -85,17 +86,12 @@ def interpolated_table(
     per_unit = dtype(65536) / dtype(output_range[1] - output_range[0])
     ends = np.array([first + dtype(i) * step for i in range(512)], dtype)
     left, middle, right = (np.asarray(function(ends + dtype(offset)), dtype) * per_unit for offset in (0, half, step))
+    rounded = FLOAT_ROUNDINGS["half_away"]
     line = rounded((right + rounded(left)) / dtype(2))
     error = line - rounded(middle)
     entries = rounded(left) - rounded(error / dtype(2))
     end = rounded(np.asarray(function(np.array([last], dtype)), dtype) * per_unit)
     return np.asarray(np.clip(np.concatenate([entries, end]), -32768, 32767).astype(np.int16))
-
-
-def rounded(x: Array) -> Array:
-    """Return x rounded to integers, ties away from zero, in its own type: C's round."""
-    whole = np.trunc(x)
-    return np.asarray(whole + np.where(np.abs(x - whole) >= 0.5, np.sign(x), 0).astype(x.dtype))
 
 
 def interpolated(arithmetic: Arithmetic, table: LookUp, x: Number) -> Number:

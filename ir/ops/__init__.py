@@ -5,7 +5,7 @@ from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_position
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
 from .interpolation import Interpolate
 from .kernel_softmax import SoftmaxFixedPoint, SoftmaxFloatTable, SoftmaxInterpolated
-from .l2_normalization import L2Normalize, L2NormalizeFixedPoint
+from .l2_normalization import LONGEST_NORM, L2Normalize, L2NormalizeFixedPoint
 from .linear import Matmul
 from .movement import Broadcast, Concat, Gather, Movement, Pad, Reshape, Slice, Split, Transpose
 from .normalization import BatchNorm, Prelu
@@ -35,6 +35,7 @@ from .unary import (
 )
 
 __all__ = [
+    "LONGEST_NORM",
     "SoftmaxInterpolated",
     "SoftmaxFloatTable",
     "SoftmaxFixedPoint",

@@ -9,7 +9,8 @@ import numpy as np
 from ..errors import IrError
 from ..fixed_point import rescale, rounding_divide_by_pot
 from ..fixed_point_functions import ARRAYS, FixedPoint
-from ..interpolated_functions import INTERPOLATED_ENTRIES, interpolated, rounded
+from ..float_rounding import FLOAT_ROUNDINGS
+from ..interpolated_functions import INTERPOLATED_ENTRIES, interpolated
 from ..op import Op, Operand, Stage, register, require_axes
 from ..types import F32, I16, I32, Array, ScalarType, TensorType
 
@@ -114,7 +115,7 @@ class SoftmaxFloatTable(Op):
         e = exponentials[_below_maximum(x, self.axis)]
         total = np.take(np.cumsum(e, axis=self.axis, dtype=np.float32), [-1], axis=self.axis)
         inverse = np.float32(1) / (total * np.float32(self.output_scale))
-        codes = rounded(e * inverse).astype(np.int64) + self.output_zero_point
+        codes = FLOAT_ROUNDINGS["half_away"](e * inverse).astype(np.int64) + self.output_zero_point
         return np.asarray(np.clip(codes, self.to.minimum, self.to.maximum).astype(self.to.dtype))
 
 

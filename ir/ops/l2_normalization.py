@@ -13,7 +13,7 @@ from ..op import Op, Operand, Stage, register, require_axes, require_real
 from ..types import Array, TensorType
 
 #: Longest row of 8-bit codes whose sum of squares fits 31 bits.
-LONGEST_ROW = (2**31 - 1) // 255**2
+LONGEST_NORM = (2**31 - 1) // 255**2
 
 
 @register
@@ -53,9 +53,11 @@ class L2NormalizeFixedPoint(Op):
 
     With `A = Σ (x − input_zero_point)²` and (v, t) its inverse square root as v / 2^(31+t), five Newton-Raphson steps
     in Q3.28 (`FixedPoint.inverse_square_root`):
-    `y = clamp(RDPOT(SRDHM((x − input_zero_point)·2^max(7−t, 0), v), max(t−7, 0)) + output_zero_point)`.
+    `y = clamp(RDPOT(SRDHM((x − input_zero_point)·2^a, v), b) + output_zero_point)`, where a = max(7 − t, 0) and
+    b = max(t − 7, 0), or with `shifts_apart` a = 7 and b = t.
 
     Attributes:
+        shifts_apart: the factor 2^7 and the shift by t are not joined, so that small norms are rounded twice.
         axis: along which the norm is taken; at most 33025 elements.
         input_zero_point, output_zero_point: as in the formula.
     """
@@ -66,6 +68,7 @@ class L2NormalizeFixedPoint(Op):
     axis: int = -1
     input_zero_point: int = 0
     output_zero_point: int = 0
+    shifts_apart: bool = False
 
     def infer(self) -> tuple[TensorType, ...]:
         """The type of x."""
@@ -73,9 +76,9 @@ class L2NormalizeFixedPoint(Op):
         if not self.x.type.element.expressed.is_integer or storage.bits != 8:
             raise IrError(f"l2_normalize_fixed_point takes 8-bit codes, not {self.x.type}")
         require_axes(self, self.x.type.rank, self.axis)
-        if self.x.type.shape[self.axis] > LONGEST_ROW:
+        if self.x.type.shape[self.axis] > LONGEST_NORM:
             found = self.x.type.shape[self.axis]
-            raise IrError(f"l2_normalize_fixed_point: a row of {found} elements, at most {LONGEST_ROW}")
+            raise IrError(f"l2_normalize_fixed_point: a row of {found} elements, at most {LONGEST_NORM}")
         for zero_point in (self.input_zero_point, self.output_zero_point):
             if not storage.minimum <= zero_point <= storage.maximum:
                 raise IrError(f"l2_normalize_fixed_point: the zero point {zero_point} leaves {storage}")
@@ -86,7 +89,8 @@ class L2NormalizeFixedPoint(Op):
         numbers = FixedPoint()
         wide = x.astype(np.int64) - self.input_zero_point
         root, shift = numbers.inverse_square_root(np.sum(wide * wide, axis=self.axis, keepdims=True))
-        scaled = numbers.high(wide << np.maximum(7 - shift, 0), root)
-        y = rounding_divide_by_pot(scaled, np.maximum(shift - 7, 0)) + self.output_zero_point
+        before, after = (7, shift) if self.shifts_apart else (np.maximum(7 - shift, 0), np.maximum(shift - 7, 0))
+        scaled = numbers.high(wide * (np.int64(1) << before), root)
+        y = rounding_divide_by_pot(scaled, after) + self.output_zero_point
         limits = np.iinfo(x.dtype)
         return np.asarray(np.clip(y, limits.min, limits.max).astype(x.dtype))

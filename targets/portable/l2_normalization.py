@@ -57,7 +57,7 @@ def l2_normalize_fixed_point(kernel: Kernel) -> LoweredKernel:
         with body.loop("k", rows.count) as k:
             x = terms.bind(body, "value", rows.element(index, k))
             body.store(total, 0, tir.load(total, 0) + x.expr * x.expr)
-        _root(body, total, factor, left, right)
+        _root(body, op.shifts_apart, total, factor, left, right)
         # The second rounding, ties away from zero: half of 2^right, less 1 for negative numbers; nothing for right = 0.
         power = tir.constant(1) << tir.load(right, 0)
         body.store(half, 0, power >> tir.constant(1))
@@ -76,15 +76,15 @@ def l2_normalize_fixed_point(kernel: Kernel) -> LoweredKernel:
     return parameters.finish()
 
 
-def _root(body: Body, total: Buffer, factor: Buffer, left: Buffer, right: Buffer) -> None:
+def _root(body: Body, apart: bool, total: Buffer, factor: Buffer, left: Buffer, right: Buffer) -> None:
     """Store the inverse square root of a row's sum of squares, and the shifts of the products before and behind."""
     numbers = FixedPoint(32, ExpressionArithmetic(body))
     root, shift = numbers.inverse_square_root(numbers.arithmetic.bind("sum", _wide(total)))
-    seven, zero = tir.constant(7, "int64"), tir.constant(0, "int64")
-    shift = numbers.arithmetic.bind("shift", shift)
+    shift = tir.cast(numbers.arithmetic.bind("shift", shift), "int32")
     body.store(factor, 0, tir.cast(root, "int32"))
-    body.store(left, 0, tir.cast(tir.maximum(seven - shift, zero), "int32"))
-    body.store(right, 0, tir.cast(tir.maximum(shift - seven, zero), "int32"))
+    seven, zero = tir.constant(7), tir.constant(0)
+    body.store(left, 0, seven if apart else tir.maximum(seven - shift, zero))
+    body.store(right, 0, shift if apart else tir.maximum(shift - seven, zero))
 
 
 def _wide(value: Buffer) -> Expr:

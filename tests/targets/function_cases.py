@@ -109,8 +109,9 @@ def norm_cases() -> Iterator[Case]:
     ):
 
         def normalized(b: Builder, x: Value, axis: int = axis, zero: int = zero) -> Value:
-            out = 0 if x.type.element == I8 else 128
-            return b.emit(ops.L2NormalizeFixedPoint, x, axis=axis, input_zero_point=zero, output_zero_point=out)
+            unsigned = x.type.element == U8
+            points: dict[str, Any] = {"input_zero_point": zero, "output_zero_point": 128 if unsigned else 0}
+            return b.emit(ops.L2NormalizeFixedPoint, x, axis=axis, shifts_apart=unsigned, **points)
 
         yield case(normalized, rows(shape, element, spread))
 
