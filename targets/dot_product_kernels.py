@@ -16,6 +16,7 @@ from tvm import tirx
 
 from qcc.ir import Array, Op, Value
 from qcc.ir.ops import LARGEST_SHIFT, Conv2d, Matmul, Rescale, Table
+from qcc.targets.hvx.writer import has_epilogue, vector_table
 from qcc.targets.instructions import VectorLevel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
 from qcc.targets.nests.convolution import Convolution, convolution, packed_constants
@@ -59,6 +60,8 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
     if match is None:
         return None
     spec = _specification(kernel, match)
+    if level.dot.staged and not has_epilogue(spec.epilogue):
+        return None
     function = convolution(spec, level.dot)
     arrays = _constants(kernel, match, spec, level)
     constants = tuple(ConstantArgument(name, array, _COMMENTS[name]) for name, array in arrays.items())
@@ -70,7 +73,10 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
 def packing(kernel: Kernel, level: VectorLevel) -> str:
     """Return the name of the order in which `dot_product_kernel` stores the weights; empty where that is None."""
     match = _match(kernel)
-    return "" if match is None else _specification(kernel, match).packing(level.dot)
+    if match is None:
+        return ""
+    spec = _specification(kernel, match)
+    return "" if level.dot.staged and not has_epilogue(spec.epilogue) else spec.packing(level.dot)
 
 
 def _match(kernel: Kernel) -> _Match | None:
@@ -186,7 +192,8 @@ def _constants(kernel: Kernel, match: _Match, spec: Convolution, level: VectorLe
         scales = [kernel.constants[v.name].reshape(-1) for v in operands]
     arrays: dict[str, Array] = dict(packed_constants(spec, level.dot, _weights(kernel, anchor), bias, *scales))
     if match.table is not None:
-        arrays["table"] = kernel.constants[match.table.table.name]
+        table = kernel.constants[match.table.table.name]
+        arrays["table"] = vector_table(table) if level.dot.staged else table
     return arrays
 
 

@@ -46,6 +46,9 @@ class DotInstruction(ABC):
     """Whether the sums are scalars in the loop over steps, and become a vector of lanes behind it."""
     pointer_type: str = field(default="int64", kw_only=True)
     """TIR's name of an integer as wide as an address."""
+    staged: bool = field(default=False, kw_only=True)
+    """Whether the nests of long vectors (`targets/hvx`) are used: for machines whose vectors hold the
+    bytes of many pixels, and that read activations through aligned scalar registers."""
 
     @property
     def accumulator_type(self) -> str:

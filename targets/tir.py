@@ -8,7 +8,7 @@ All index arithmetic is in int32; buffers are one-dimensional.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -224,10 +224,17 @@ class Body:
         block = self._blocks.pop()
         self.add(tirx.IfThenElse(condition, _sequence(block), None))
 
-    def function(self, name: str, parameters: Sequence[Buffer]) -> PrimFunc:
-        """Close the body as a function `name` whose parameters do not overlap in memory."""
+    def function(
+        self, name: str, parameters: Sequence[Buffer], aligned: Mapping[Buffer, int] | None = None
+    ) -> PrimFunc:
+        """Close the body as a function `name` whose parameters do not overlap in memory.
+
+        `aligned`: parameters that lie at multiples of a number of bytes; the others may lie anywhere.
+        """
         attributes = {"global_symbol": name, "tirx.noalias": True}
         body = _sequence(self._blocks[0])
+        for parameter, alignment in (aligned or {}).items():
+            body = tirx.AttrStmt(parameter, "storage_alignment", constant(alignment), body)
         return tirx.PrimFunc(list(parameters), body, attrs=tvm.ir.make_node("ir.DictAttrs", **attributes))
 
 

@@ -131,6 +131,10 @@ class Convolution:
 
     def packing(self, dot: DotInstruction) -> str:
         """The name of the order in which `packed_constants` puts the weights: `ARRANGEMENT.RUNSxVECTORSxLANESxSTEP`."""
+        if dot.staged:
+            from qcc.targets.hvx.convolution import staged_packing
+
+            return staged_packing(self)
         panel = self.panel(dot)
         arrangement = "channels" if self.is_depthwise else dot.name
         return f"{arrangement}.{panel.runs}x{panel.tile.vectors}x{panel.lanes}x{panel.step}"
@@ -199,6 +203,10 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
 
     `input` and `output` need no alignment; the constants come from `packed_constants` and are best 64-byte aligned.
     """
+    if dot.staged:
+        from qcc.targets.hvx.convolution import staged_convolution
+
+        return staged_convolution(spec)
     window = spec.window
     line = window.output_size[1] if spec.is_depthwise else None
     nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue, line)
@@ -229,6 +237,10 @@ def packed_constants(
     `weights` is `[output channels, kernel height, kernel width, input channels / groups]`. `bias` is the layer's own:
     the zero point terms are folded in here. `multiplier` and `shift` have one element or one for each channel.
     """
+    if dot.staged:
+        from qcc.targets.hvx.convolution import staged_constants
+
+        return staged_constants(spec, dot, weights, bias, multiplier, shift)
     panel, product = spec.panel(dot), spec.product(dot)
     flat = np.zeros((spec.output_channels, panel.runs * panel.run_length), np.int8)
     flat[:, : weights[0].size] = weights.reshape(spec.output_channels, -1)

@@ -62,9 +62,10 @@ class Window:
     @property
     def is_padded(self) -> bool:
         """Whether a tap can fall outside the image."""
-        return self._leaves(0) or self._leaves(1)
+        return self.leaves(0) or self.leaves(1)
 
-    def _leaves(self, axis: int) -> bool:
+    def leaves(self, axis: int) -> bool:
+        """Whether a tap can fall outside the image along an axis."""
         last = (self.output_size[axis] - 1) * self.strides[axis] - self.padding[axis]
         return self.padding[axis] > 0 or last + self.dilations[axis] * (self.kernel[axis] - 1) >= self.input[1 + axis]
 
@@ -86,7 +87,7 @@ class Window:
     def place(self, body: Body, corner: Corner, row: Expr, column: Expr | int) -> tuple[Expr | None, Expr]:
         """Like `tap`, for a distance from the corner in input rows and columns."""
         place = (corner.row + row, corner.column + tir.index(column))
-        inside = [test for axis in range(2) if self._leaves(axis) for test in self._within(body, place[axis], axis)]
+        inside = [test for axis in range(2) if self.leaves(axis) for test in self._within(body, place[axis], axis)]
         line = corner.image * tir.constant(self.input[1]) + place[0]
         offset = (line * tir.constant(self.input[2]) + place[1]) * tir.constant(self.input[3])
         return (tir.all_of(*inside) if inside else None), offset
@@ -96,9 +97,9 @@ class Window:
         zero = tir.constant(0)
         _, offset = self.tap(body, corner, row, zero)
         inside: list[Expr] = []
-        if self._leaves(0):
+        if self.leaves(0):
             inside += self._within(body, corner.row + row * tir.constant(self.dilations[0]), 0)
-        if self._leaves(1):
+        if self.leaves(1):
             last = corner.column + tir.constant(self.dilations[1] * (self.kernel[1] - 1))
             inside += [corner.column >= zero, last < tir.constant(self.input[2])]
         return (tir.all_of(*inside) if inside else None), offset
