@@ -77,7 +77,7 @@ def lane_constants(
 
 
 def vector_table(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A table of 256 codes, lowest code first, in the order of `vlut32`: by the bits of the code, halves interleaved."""
+    """A table of 256 codes, lowest code first, in the order of `vlut32`: by the code's bits, halves interleaved."""
     smallest = np.iinfo(table.dtype).min
     codes = np.arange(256, dtype=np.uint8).view(table.dtype).astype(np.int64) - smallest
     by_bits = table[codes].reshape(2, 2, 64)

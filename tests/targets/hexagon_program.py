@@ -77,7 +77,7 @@ _COMPILER_FLAGS = (*_TARGET_FLAGS, "-O2", "-ffreestanding", "-fno-builtin", "-w"
 
 @dataclass(frozen=True)
 class Call:
-    """One call: the arguments in order, the last `results` of them are written; `at_end` of their pages or at the start."""
+    """One call: arguments in order, the last `results` of them are written; `at_end` of their pages or at the start."""
 
     function: str
     arguments: Sequence[Array]
