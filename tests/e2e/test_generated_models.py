@@ -77,6 +77,7 @@ def test_every_bit_on_every_target(module: Module) -> None:
     check(module, RUNNABLE)
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(models().filter(kinds_to_keep).filter(is_finite), st.data())
 def test_with_an_operation_kept_in_float(module: Module, data: st.DataObject) -> None:
@@ -84,6 +85,7 @@ def test_with_an_operation_kept_in_float(module: Module, data: st.DataObject) ->
     check(module, (data.draw(st.sampled_from(RUNNABLE)),), Ways(kept))
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(models().filter(is_finite), ways(), st.sampled_from(RUNNABLE))
 def test_every_recipe(module: Module, how: Ways, target: Target) -> None:

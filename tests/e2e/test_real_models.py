@@ -43,7 +43,8 @@ MODELS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "mobilenet_v2_float": ("imagenet_224.npz", imagenet),
 }
 
-LARGE = "mobilenet_v2_float"
+QUICK_AND_SLOW = [pytest.param(m, marks=() if m == "resnet8_cifar10" else pytest.mark.slow) for m in MODELS]
+"""The smallest model is in the quick run."""
 
 
 def images_of(data: Path, model: str, kind: str, count: int | None = None) -> tuple[Array, Array]:
@@ -59,7 +60,7 @@ def compiled(models: Path, data: Path, model: str, target: str, count: int | Non
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("model", [*list(MODELS)[:2], pytest.param(LARGE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", QUICK_AND_SLOW)
 def test_every_bit_is_the_evaluators(shared_models: Path, shared_data: Path, model: str, target: str) -> None:
     missing = Target.parse(target).missing_on_host()
     if missing:
@@ -74,7 +75,7 @@ def test_every_bit_is_the_evaluators(shared_models: Path, shared_data: Path, mod
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("model", [*list(MODELS)[:2], pytest.param(LARGE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", QUICK_AND_SLOW)
 def test_the_c_source_is_strict_c99(
     shared_models: Path, shared_data: Path, tmp_path: Path, tool: Callable[[str], str], model: str, compiler: str
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_c_source_is_strict_c99(
     assert headers <= {"stdint.h", "stddef.h", "string.h"}
 
 
+@pytest.mark.slow
 def test_all_targets_compute_the_same_bits(shared_models: Path, shared_data: Path) -> None:
     images, _ = images_of(shared_data, "resnet8_cifar10", "", 20)
     found = {}

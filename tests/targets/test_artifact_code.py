@@ -220,6 +220,7 @@ for target in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_the_same_module_gives_the_same_bytes() -> None:
     root = Path(__file__).resolve().parents[2]
     texts = set()

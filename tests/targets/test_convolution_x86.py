@@ -149,6 +149,12 @@ def _random_convolution(number: int, generator: np.random.Generator) -> Case:
     return _random_case(spec, kinds[pick(0, 2)], generator, shifts=(first, min(first + pick(0, 20), 62)), **flags)
 
 
+LEVELS = [
+    pytest.param(level, id=name, marks=() if name == "avx2" else pytest.mark.slow) for name, level in X86_LEVELS.items()
+]
+"""The level that most processors have is in the quick run."""
+
+
 def _random_convolutions(generator: np.random.Generator) -> list[Case]:
     return [_random_convolution(number, generator) for number in range(60)]
 
@@ -158,7 +164,7 @@ def _random_convolutions(generator: np.random.Generator) -> list[Case]:
     [_matmuls, _convolutions, pytest.param(_random_convolutions, marks=pytest.mark.slow)],
     ids=["matmul", "convolution", "random"],
 )
-@pytest.mark.parametrize("level", X86_LEVELS.values(), ids=X86_LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_compiled_nests_compute_what_numpy_computes(level: VectorLevel, make: Any, tmp_path: Path) -> None:
     if reason := host_lacks(level):
         pytest.skip(reason)

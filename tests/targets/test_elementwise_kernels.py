@@ -150,6 +150,7 @@ def test_every_code_as_c(compiler: str, tool: Callable[[str], str], tmp_path: Pa
     compile_c(all_cases(), tmp_path, tool(compiler)).check()
 
 
+@pytest.mark.slow
 def test_every_code_by_llvm(tmp_path: Path) -> None:
     compile_llvm(all_cases(), tmp_path).check()
 

@@ -18,6 +18,7 @@ def test_float_kernels_as_c(compiler: str, tool: Callable[[str], str], tmp_path:
     compile_c(float_cases(), tmp_path, tool(compiler)).check()
 
 
+@pytest.mark.slow
 def test_float_kernels_by_llvm(tmp_path: Path) -> None:
     compile_llvm(float_cases(), tmp_path).check()
 

@@ -62,6 +62,7 @@ FAMILIES: dict[str, Callable[[], list[Case]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_undefined_behaviour(family: str, tool: Callable[[str], str], tmp_path: Path) -> None:
     cases = FAMILIES[family]()

@@ -17,6 +17,7 @@ def test_integer_kernels_as_c(compiler: str, tool: Callable[[str], str], tmp_pat
     compile_c(integer_cases(), tmp_path, tool(compiler)).check()
 
 
+@pytest.mark.slow
 def test_integer_kernels_by_llvm(tmp_path: Path) -> None:
     compile_llvm(integer_cases()[::3], tmp_path).check()
 
