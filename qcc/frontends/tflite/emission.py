@@ -92,6 +92,7 @@ class Emitter:
         self.location = Location()
         self.hint = "v"
         self._names: set[str] = set()
+        self._next: dict[str, int] = {}
         self._inputs: list[Value] = []
         self._ops: list[Op] = []
         self._outputs: list[Output] = []
@@ -161,7 +162,9 @@ class Emitter:
         return tensor.value
 
     def _unique(self, name: str) -> str:
-        name = free_name(name or "v", self._names)
+        wish = name or "v"
+        name = free_name(wish, self._names, self._next.get(wish, 1))
+        self._next[wish] = self._next.get(wish, 0) + 1  # where the same wish goes on, so that many stay cheap
         self._names.add(name)
         return name
 
