@@ -82,6 +82,11 @@ class ScalarType(ElementType):
         return self.kind in "iu"
 
     @property
+    def is_narrow(self) -> bool:
+        """True for integers of 2 and 4 bits, which NumPy and C hold in 8."""
+        return self.is_integer and 1 < self.bits < 8
+
+    @property
     def minimum(self) -> int:
         """The smallest integer of the type."""
         return -(1 << (self.bits - 1)) if self.kind == "i" and self.bits > 1 else 0
@@ -98,7 +103,7 @@ class ScalarType(ElementType):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The NumPy type that holds an element (4-bit types are held in 8 bits, `i1` in bool)."""
+        """The NumPy type that holds an element (types of 2 and 4 bits are held in 8 bits, `i1` in bool)."""
         if self.bits == 1:
             return np.dtype(np.bool_)
         letter = {"f": "f", "i": "i", "u": "u"}[self.kind]
@@ -106,9 +111,11 @@ class ScalarType(ElementType):
 
 
 F16, F32, F64 = ScalarType("f", 16), ScalarType("f", 32), ScalarType("f", 64)
-I1, I4, I8, I16, I32, I64 = (ScalarType("i", bits) for bits in (1, 4, 8, 16, 32, 64))
-U4, U8, U16, U32 = (ScalarType("u", bits) for bits in (4, 8, 16, 32))
-SCALAR_TYPES: dict[str, ScalarType] = {str(t): t for t in (F16, F32, F64, I1, I4, I8, I16, I32, I64, U4, U8, U16, U32)}
+I1, I2, I4, I8, I16, I32, I64 = (ScalarType("i", bits) for bits in (1, 2, 4, 8, 16, 32, 64))
+U2, U4, U8, U16, U32 = (ScalarType("u", bits) for bits in (2, 4, 8, 16, 32))
+SCALAR_TYPES: dict[str, ScalarType] = {
+    str(t): t for t in (F16, F32, F64, I1, I2, I4, I8, I16, I32, I64, U2, U4, U8, U16, U32)
+}
 
 
 @dataclass(frozen=True)
@@ -376,8 +383,8 @@ class TensorType:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the stored tensor; 4-bit elements are packed two a byte."""
-        return -(-self.size * max(self.element.storage.bits, 4 if self.element.storage.bits > 1 else 8) // 8)
+        """Bytes of the tensor in memory: narrow integers and truth values take a byte each."""
+        return self.size * max(self.element.storage.bits, 8) // 8
 
     @property
     def is_float(self) -> bool:

@@ -3,6 +3,7 @@
 if __name__ != "qcc.passes":
     raise ImportError(f"import qcc.passes, not {__name__}: a second copy of its classes would not equal the first")
 
+from .absorb_quantization import AbsorbQuantization
 from .base import Calibration, Pass, PassContext, Progress, Remark
 from .calibrate import Calibrate
 from .canonicalize import Canonicalize
@@ -43,6 +44,7 @@ __all__ = [  # by topic
     "EliminateDeadCode",
     "Calibrate",
     "PropagateRanges",
+    "AbsorbQuantization",
     "NudgeZeroPoints",
     "QuantizeWeights",
     "InsertRescale",

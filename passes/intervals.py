@@ -62,7 +62,7 @@ def interval_of(op: Op, operands: list[Interval], constants: list[Array | None])
             return _of_products(op, operands, constants)
         case ops.Rescale():
             return clamped(rescaled(op, operands[0], constants), op.minimum, op.maximum)
-        case ops.RescaleFloat():
+        case ops.RescaleFloat() | ops.SumFloat() | ops.AvgPoolFloat():
             return Interval.of(op.minimum, op.maximum)
         case ops.Add():
             return Interval(operands[0].low + operands[1].low, operands[0].high + operands[1].high)

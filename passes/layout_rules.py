@@ -85,5 +85,9 @@ class KeepReducedAxes(Pattern):
         """Keep the axes."""
         if not isinstance(op, Reduction | ArgMax) or op.keep_dims or op.x.type.rank < 3:
             return None
-        (kept,) = rewriter.emit_op(op, keep_dims=True)
+        axes = op.axes if isinstance(op, Reduction) else (op.axis,)
+        shape = list(op.x.type.shape)
+        for axis in axes:
+            shape[axis] = 1
+        (kept,) = rewriter.emit_op(op, keep_dims=True, types=(op.result.type.with_shape(tuple(shape)),))
         return rewriter.emit(Reshape, kept, shape=op.result.type.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qcc.ir import Module, Stage, rewrite
+from qcc.ir import REAL_STAGES, Module, Stage, rewrite
 from qcc.ir.ops import Transpose
 
 from .base import Pass, PassContext
@@ -52,7 +52,7 @@ class LegalizeLayout(Pass):
     """
 
     name: ClassVar[str] = "legalize-layout"
-    accepts: ClassVar[frozenset[Stage]] = frozenset({Stage.FLOAT})
+    accepts: ClassVar[frozenset[Stage]] = REAL_STAGES
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Prepare, choose layouts and rewrite, as long as fewer bytes are transposed."""

@@ -10,9 +10,10 @@ from .pipeline_text import Pipeline, make_pass
 
 
 class Part(Enum):
-    """A part of a compilation, named for what the module becomes."""
+    """A part of a compilation: what a float module becomes; ABSORB is for one whose quantization is operations."""
 
     FLOAT = "float"
+    ABSORB = "absorb"
     QUANTIZE = "quantize"
     TARGET = "target"
 
@@ -25,6 +26,12 @@ DEFAULT_PASSES: dict[Part, tuple[str, ...]] = {
         "legalize-layout",
         "fold-batch-norm",
         "fuse-activation",
+        "canonicalize",
+        "eliminate-dead-code",
+    ),
+    Part.ABSORB: (
+        "absorb-quantization",
+        "legalize-layout",
         "canonicalize",
         "eliminate-dead-code",
     ),
@@ -50,7 +57,7 @@ KEEP_FLOAT_BEHIND = "canonicalize"
 
 
 def default_pipeline(
-    parts: Iterable[Part] = tuple(Part),
+    parts: Iterable[Part] = (Part.FLOAT, Part.QUANTIZE, Part.TARGET),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     keep_float: Mapping[str, Any] | None = None,
 ) -> Pipeline:

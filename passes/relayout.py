@@ -10,13 +10,16 @@ from qcc.ir.ops import (
     BatchNorm,
     Broadcast,
     Concat,
+    Dequantize,
     Gather,
     Pad,
+    Quantize,
     Reduction,
     Resize,
     Slice,
     Softmax,
     Split,
+    StorageCast,
 )
 
 from .layout_classes import Permutation
@@ -44,6 +47,8 @@ def _is_flexible(op: Op) -> bool:
         case Gather():
             return len(op.indices_shape) == 1
         case Concat() | Split() | Slice() | Pad() | Resize() | Softmax() | BatchNorm() | Broadcast():
+            return True
+        case Quantize() | Dequantize() | StorageCast():
             return True
         case _:
             return op.elementwise

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qcc.frontends import load
-from qcc.ir import Array, Module, Op, Stage, UsageError, c_identifier, registered_ops
+from qcc.ir import Array, Module, Op, Stage, UsageError, c_identifier, ops, registered_ops
 from qcc.passes import (
     Part,
     Pass,
@@ -129,13 +129,17 @@ def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -
     if module.stage is not Stage.FLOAT:
         check_decided(module.stage, calibrated, options)
         parts = [Part.TARGET] if module.stage is Stage.INTEGER else [Part.QUANTIZE, Part.TARGET]
-        pipeline = default_pipeline(parts, {"insert-rescale": profile_options(options)})
-        done = ("calibrate", "propagate-ranges", "nudge-zero-points")
-        return Pipeline(p for p in pipeline if p.name not in done)
+        return without_calibration(default_pipeline(parts, {"insert-rescale": profile_options(options)}))
     if options.recipe == FLOAT:
         if options.arithmetic is not None:
             raise UsageError("the recipe `float` has no arithmetic profile", help="leave --arithmetic out")
         return default_pipeline([Part.FLOAT, Part.TARGET], keep_float=keep_float_options(options.keep_float))
+    if holds_quantization(module, calibrated):
+        check_decided(module.stage, calibrated, options)
+        profile = profile_options(options)
+        given = {"insert-rescale": profile, "absorb-quantization": profile}
+        parts = [Part.FLOAT, Part.ABSORB, Part.QUANTIZE, Part.TARGET]
+        return without_calibration(default_pipeline(parts, given, keep_float_options(options.keep_float)))
     recipe = load_recipe(options.recipe)
     if not calibrated:
         help = "give samples: --calibration X.npz, keys input names, first axis samples; or --recipe float"
@@ -145,17 +149,37 @@ def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -
     return default_pipeline(options=given, keep_float=kept)
 
 
+def without_calibration(pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline without the passes that choose quantized types, for a module that has them."""
+    done = ("calibrate", "propagate-ranges", "nudge-zero-points")
+    return Pipeline(p for p in pipeline if p.name not in done)
+
+
+def holds_quantization(module: Module, calibrated: bool) -> bool:
+    """True where a float module says itself how it is quantized: by its operations on codes and on integers.
+
+    Dequantized weights alone leave the choice to the user: without calibration data they stay as they are.
+    """
+    for op in module.ops:
+        if isinstance(op, ops.Quantize | ops.StorageCast) or (isinstance(op, ops.Dequantize) and not calibrated):
+            return True
+        if isinstance(op, ops.Conv2d | ops.Matmul) and op.result.type.element.storage.is_integer:
+            return True
+    return False
+
+
 def check_decided(stage: Stage, calibrated: bool, options: CompileOptions) -> None:
     """Raise UsageError where an option asks for what has been decided in a quantized or integer module."""
     given = {
         "--calibration": calibrated,
         "--recipe": options.recipe != CompileOptions.recipe,
-        "--keep-float": bool(options.keep_float),
+        "--keep-float": bool(options.keep_float) and stage is not Stage.FLOAT,
         "--arithmetic": options.arithmetic is not None and stage is Stage.INTEGER,
     }
     useless = [flag for flag, is_given in given.items() if is_given]
     if useless:
-        message = f"the module is {stage.value} already: {', '.join(useless)} can't change it"
+        already = "quantized" if stage is Stage.FLOAT else stage.value
+        message = f"the module is {already} already: {', '.join(useless)} can't change it"
         raise UsageError(message, help="leave it out, or compile the float model")
 
 

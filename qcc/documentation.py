@@ -26,6 +26,7 @@ A pass is a frozen dataclass, its fields are its options: `KeepFloat(ops=("softm
 
 PART_TITLES = {
     Part.FLOAT: "The float part of the default pipeline",
+    Part.ABSORB: "For models whose quantization is operations (ONNX), before the quantizing part",
     Part.QUANTIZE: "The quantizing part",
     Part.TARGET: "The part for a target",
 }

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from qcc.ir import I32, Array, Op, ScalarType, TargetError, TensorType, Value, print_op
-from qcc.ir.ops import Add, Binary, Cast, Clamp, Maximum, Minimum, Mul, Rescale, RescaleFloat, Sub, Table
+from qcc.ir.ops import Add, Binary, Cast, Clamp, Maximum, Minimum, Mul, Rescale, RescaleFloat, Sub, SumFloat, Table
 from qcc.targets import terms, tir
 from qcc.targets.terms import Term
 from qcc.targets.tir import Body
@@ -234,6 +234,16 @@ def _rescale_float(op: RescaleFloat, scope: Scope) -> Term:
     return terms.clamp(terms.add(code, terms.literal(op.output_zero_point)), op.minimum, op.maximum)
 
 
+def _sum_float(op: SumFloat, scope: Scope) -> Term:
+    """`clamp(RHE(fma(a, factor_a, fma(b, factor_b, offset))))`."""
+    a, b = (tir.cast(scope.operand(v).expr, "float32") for v in (op.a, op.b))
+    constants = ((n, v) for n, v in (("factor_a", op.factor_a), ("factor_b", op.factor_b), ("offset", op.offset)))
+    factor_a, factor_b, offset = (scope.load(name, scope.constant(value)).expr for name, value in constants)
+    inner = terms.bind(scope.body, "inner", Term(tir.fused_multiply_add(b, factor_b, offset), "float32"))
+    total = Term(tir.fused_multiply_add(a, factor_a, inner.expr), "float32")
+    return rounded_float(scope.body, terms.bind(scope.body, "total", total), op.minimum, op.maximum, "half_even")
+
+
 def rounded_float(body: Body, x: Term, low: int, high: int, rounding: str) -> Term:
     """A float as the nearest whole number within bounds, which are exact in its type and below 2^22 or 2^51.
 
@@ -277,6 +287,7 @@ EXPRESSIONS: Mapping[type[Op], Expression] = {
     Table: _table,
     Rescale: _rescale,
     RescaleFloat: _rescale_float,
+    SumFloat: _sum_float,
 }
 """Operations on integers."""
 

@@ -39,6 +39,7 @@ from qcc.ir.ops import (
     Prelu,
     Quantize,
     Reciprocal,
+    Round,
     Sigmoid,
     Silu,
     Sqrt,
@@ -242,6 +243,7 @@ FLOAT_EXPRESSIONS: Mapping[type[Op], Expression] = {
     Sqrt: _unary(lambda op, x, t: call("sqrt", t, x)),
     Reciprocal: _unary(lambda op, x, t: number(1, t) / x),
     Abs: _unary(lambda op, x, t: call("fabs", t, x)),
+    Round: _unary(lambda op, x, t: call("rint", t, x)),
     Neg: _unary(lambda op, x, t: x * number(-1, t)),  # 0 − x would make +0 of +0
 }
 """Operations that read or give real numbers."""

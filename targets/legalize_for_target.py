@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from qcc.ir import ANY_STAGE, Module, Op, PassError, Stage, TargetError, Value, ops, print_op
+from qcc.ir import ANY_STAGE, F32, Module, Op, PassError, Stage, TargetError, Value, ops, print_op
 from qcc.passes import HardwareSpec, Pass, PassContext, register_pass
 
 from .kernel import constant_data
@@ -79,6 +79,8 @@ def _reasons(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
     yield from _types(op)
     if isinstance(op, ops.Rescale):
         yield from _code_rescale(module, op)
+    elif isinstance(op, ops.SumFloat | ops.AvgPoolFloat) and F32 not in hardware.ieee_floats:
+        yield "the target does not compute in IEEE f32"
     elif isinstance(op, ops.RescaleFloat):
         yield from _rescale_float(module, op, hardware)
     elif isinstance(op, ops.Table | ops.SoftmaxTable):
@@ -105,9 +107,7 @@ def _types(op: Op) -> Iterator[str]:
     """Yield types of tensors that generated code has no storage for."""
     for value in (*op.operands, *op.results):
         storage = value.type.element.storage
-        if 1 < storage.bits < 8:
-            yield f"%{value.name} has elements of {storage.bits} bits, which no kernel unpacks"
-        elif storage.is_float and storage.bits == 16:
+        if storage.is_float and storage.bits == 16:
             yield f"%{value.name} has elements {storage}, which C has no type for"
 
 

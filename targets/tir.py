@@ -72,6 +72,13 @@ def product(left: Expr, right: Expr) -> Expr:
     return left * right if _SPELLED.get() else fenced(left * right)
 
 
+def fused_multiply_add(a: Expr, b: Expr, c: Expr) -> Expr:
+    """`a·b + c` of binary32 numbers, rounded once."""
+    if _SPELLED.get():
+        return tirx.call_pure_extern("float32", "fmaf", a, b, c)
+    return llvm("float32", "llvm.fma", a, b, c)
+
+
 def fenced(value: Expr) -> Expr:
     """A float that LLVM computes as it stands before what reads it."""
     return llvm(str(value.ty.dtype), "llvm.arithmetic.fence", value)

@@ -3,6 +3,7 @@
 from .constant import Constant, Dequantize, Quantize, Requantize, StorageCast
 from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
+from .float_arithmetic import AvgPoolFloat, SumFloat
 from .interpolation import Interpolate
 from .kernel_softmax import SoftmaxFixedPoint, SoftmaxFloatTable, SoftmaxInterpolated
 from .l2_normalization import LONGEST_NORM, L2Normalize, L2NormalizeFixedPoint
@@ -27,6 +28,7 @@ from .unary import (
     Log,
     Neg,
     Reciprocal,
+    Round,
     Sigmoid,
     Silu,
     Sqrt,
@@ -49,6 +51,7 @@ __all__ = [
     "Add",
     "ArgMax",
     "AvgPool2d",
+    "AvgPoolFloat",
     "BatchNorm",
     "Binary",
     "Broadcast",
@@ -93,6 +96,7 @@ __all__ = [
     "RescaleFloat",
     "Reshape",
     "Resize",
+    "Round",
     "Sigmoid",
     "Silu",
     "Slice",
@@ -103,6 +107,7 @@ __all__ = [
     "Sqrt",
     "StorageCast",
     "Sub",
+    "SumFloat",
     "SumPool2d",
     "Table",
     "Tanh",

@@ -53,7 +53,7 @@ class Constant(Op):
             check_codes(declared.element, self.value)
             return (declared,)
         for scalar in SCALAR_TYPES.values():
-            if scalar.dtype == array.dtype and scalar.bits != 4:
+            if scalar.dtype == array.dtype and not scalar.is_narrow:
                 return (TensorType(array.shape, scalar),)
         raise IrError(f"constants of {array.dtype} are not supported")
 

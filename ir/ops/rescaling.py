@@ -199,7 +199,7 @@ class Cast(Op):
 
 def _wrapped(x: Array, to: ScalarType) -> Array:
     """Return integers reduced to two's complement of the width of `to`."""
-    if to.bits != 4:
+    if not to.is_narrow:
         return x.astype(to.dtype)
-    low = x.astype(np.int64) & 15
-    return (np.where(low > 7, low - 16, low) if to.kind == "i" else low).astype(to.dtype)
+    low = x.astype(np.int64) & ((1 << to.bits) - 1)
+    return np.where(low > to.maximum, low - (1 << to.bits), low).astype(to.dtype)

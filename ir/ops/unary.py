@@ -230,3 +230,15 @@ class Neg(Unary):
     def function(self, x: Array) -> Array:
         """Return the negative."""
         return -x
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Round(Unary):
+    """Nearest integer, ties to even: `y = RHE(x)`."""
+
+    name = "round"
+
+    def function(self, x: Array) -> Array:
+        """Return the nearest integer."""
+        return np.rint(x)

@@ -1,6 +1,6 @@
 """How each real operation on quantized values becomes integer operations, one file a family of rules."""
 
-from . import arithmetic, functions, movement, products, sums, tflite
+from . import arithmetic, functions, movement, ort_elements, ort_products, products, sums, tflite
 from .multipliers import capped_multipliers, multipliers, sum_shift
 from .realizer import Realizer, Rule, profiles_with, realization_of, realizes
 
@@ -12,6 +12,8 @@ __all__ = [
     "functions",
     "movement",
     "multipliers",
+    "ort_elements",
+    "ort_products",
     "profiles_with",
     "products",
     "realization_of",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import SCALAR_TYPES, Module, TargetError, TensorType, UniformType
+from qcc.ir import SCALAR_TYPES, Module, ScalarType, TargetError, TensorType, UniformType
 
 from .c_text import c_type, identifiers
 
@@ -46,7 +46,7 @@ class Port:
     def of(entry: Mapping[str, Any]) -> Port:
         """Return the port that an entry of a manifest describes; KeyError, TypeError or ValueError if it is none."""
         dtype = np.dtype(entry["type"])
-        (scalar,) = (t for t in SCALAR_TYPES.values() if t.dtype == dtype and t.bits != 4)
+        scalar = _scalar(dtype, int(entry.get("bits", 0)))
         shape = tuple(entry["shape"])
         if entry["scale"] is None:
             return Port(entry["name"], entry["c_name"], TensorType(shape, scalar))
@@ -63,7 +63,14 @@ class Port:
             "type": self.dtype.name,
             "scale": None if quantization is None else quantization.scale,
             "zero_point": None if quantization is None else quantization.zero_point,
+            **({"bits": self.type.element.storage.bits} if self.type.element.storage.is_narrow else {}),
         }
+
+
+def _scalar(dtype: np.dtype[Any], bits: int) -> ScalarType:
+    """Return the scalar type held in `dtype`: that of `bits` bits, where it is narrower."""
+    (scalar,) = (t for t in SCALAR_TYPES.values() if t.dtype == dtype and (t.bits == bits if bits else not t.is_narrow))
+    return scalar
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,5 @@ def _ports(types: dict[str, TensorType], what: str) -> tuple[Port, ...]:
         element = port.type.element
         if isinstance(element, UniformType) and element.per_axis:
             raise TargetError(f"{what} {port.name!r} has one scale a channel", help="quantize it per tensor")
-        if element.storage.bits < 8 and element.storage.bits != 1:
-            raise TargetError(f"{what} {port.name!r} has elements of {element.storage.bits} bits", help="cast it to i8")
         c_type(element.storage.dtype)
     return ports

@@ -159,6 +159,7 @@ class _Maker:
         written = ", ".join(value.name for value in kernel.outputs)
         self.steps.append(Call(function.symbol, tuple(arguments), f"{written}: {kernel.description}"))
         self.exact_floats |= any(op.exact_floats for op in kernel.ops)
+        self.has_float |= self.exact_floats
         self.has_float |= any(v.type.is_float for op in kernel.ops for v in (*op.operands, *op.results))
 
     def place(self, value: Value) -> Place:

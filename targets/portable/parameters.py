@@ -22,7 +22,7 @@ _RESERVED = frozenset(
 
 
 def storage_dtype(type: TensorType) -> str:
-    """The TIR type of an element in memory; truth values and 4-bit numbers take a byte."""
+    """The TIR type of an element in memory; truth values and narrow integers take a byte."""
     dtype = type.element.storage.dtype
     return "uint8" if dtype == np.bool_ else str(dtype)
 

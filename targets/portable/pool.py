@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qcc.ir import IrError
-from qcc.ir.ops import AvgPool2d, MaxPool2d, Pool, SumPool2d
+from qcc.ir.ops import AvgPool2d, AvgPoolFloat, MaxPool2d, Pool, SumPool2d
 from qcc.targets import terms, tir
+from qcc.targets.expressions import rounded_float
 from qcc.targets.float_expressions import limited
 from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
@@ -25,6 +26,8 @@ def pool(kernel: Kernel) -> LoweredKernel:
         raise IrError(f"{op.name} is not a pool")
     parameters = Parameters(kernel)
     zero_point = op.input_zero_point if isinstance(op, SumPool2d) else 0
+    if isinstance(op, AvgPoolFloat):
+        zero_point = op.source.zero_point
     source = activations(parameters, op.x, zero_point)
     _Nest(parameters, op, source).emit()
     return parameters.finish()
@@ -43,6 +46,8 @@ class _Nest:
         """The type of a running maximum or sum."""
         if isinstance(self.op, SumPool2d):
             return "int32" if terms.carrier(*sum_bounds(self.op)) == "int32" else "int64"
+        if isinstance(self.op, AvgPoolFloat):
+            return "float32"
         return storage_dtype(self.op.x.type)
 
     def emit(self) -> None:
@@ -95,6 +100,8 @@ class _Nest:
                 return tir.select(value < new, new, value)
             return tir.maximum(value, new)
         term = self.x.at(offset)
+        if isinstance(self.op, AvgPoolFloat):
+            return value + tir.product(tir.cast(term.expr, "float32"), tir.number(self.op.source.scale, "float32"))
         return value + (term.expr if term.is_float else terms.widen(term, self.dtype))
 
     def _finish(self, place: Place, value: Expr, spans: list[Span]) -> Term:
@@ -102,7 +109,7 @@ class _Nest:
         op = self.op
         if isinstance(op, SumPool2d):
             return terms.wrap(Term(value, self.dtype, *sum_bounds(self.op)), op.result.type.element.storage)
-        if not isinstance(op, AvgPool2d):
+        if not isinstance(op, AvgPool2d | AvgPoolFloat):
             return terms.loaded(value, self.dtype, *code_range(op.x.type))
         taps = tir.constant(op.kernel[0] * op.kernel[1])
         rows, columns = (tir.index(s.count) for s in spans)
@@ -110,4 +117,8 @@ class _Nest:
             taps if op.count_include_pad else tir.maximum(rows, tir.constant(0)) * tir.maximum(columns, tir.constant(0))
         )
         mean = Term(value / tir.cast(count, self.dtype), self.dtype)
+        if isinstance(op, AvgPoolFloat):
+            steps = mean.expr / tir.number(op.to.scale, "float32") + tir.number(op.to.zero_point, "float32")
+            scaled = terms.bind(place.body, "scaled", Term(steps, "float32"))
+            return rounded_float(place.body, scaled, op.minimum, op.maximum, "half_even")
         return mean if op.clamp is None else limited(terms.bind(place.body, "mean", mean), *op.clamp)

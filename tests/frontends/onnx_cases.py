@@ -38,10 +38,15 @@ _ALL = tuple(range(8))
 #: Positions of the inputs that must be known when a model is compiled.
 CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "ConstantOfShape": (0,),
+    "ConvInteger": (1, 3),
+    "DequantizeLinear": (1, 2),
     "Dropout": (1, 2),
     "Expand": (1,),
     "Gather": (1,),
     "Pad": (1, 2, 3),
+    "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8),
+    "QLinearMatMul": (1, 2, 4, 5, 6, 7),
+    "QuantizeLinear": (1, 2),
     "Range": _ALL,
     "ReduceL1": (1,),
     "ReduceL2": (1,),

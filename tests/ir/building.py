@@ -27,7 +27,7 @@ def type_of(given: Given) -> TensorType:
     """The type given, or that of the array."""
     if isinstance(given, TensorType):
         return given
-    element = next(t for t in SCALAR_TYPES.values() if t.dtype == given.dtype and t.bits != 4)
+    element = next(t for t in SCALAR_TYPES.values() if t.dtype == given.dtype and not t.is_narrow)
     return TensorType(given.shape, element)
 
 

@@ -7,6 +7,7 @@ from qcc.ir import (
     F16,
     F32,
     I1,
+    I2,
     I4,
     I8,
     I16,
@@ -100,8 +101,8 @@ def test_numpy_numbers_and_lists_become_plain() -> None:
 
 
 def test_bytes() -> None:
-    assert [TensorType((3,), t).bytes for t in (F32, F16, I8, I4, I1, I32)] == [12, 6, 3, 2, 3, 12]
-    assert TensorType((2, 4), BLOCKS).bytes == 4
+    assert [TensorType((3,), t).bytes for t in (F32, F16, I8, I4, I2, I1, I32)] == [12, 6, 3, 3, 3, 3, 12]
+    assert TensorType((2, 4), BLOCKS).bytes == 8
 
 
 def test_quantizing_rounds_half_to_even_and_clamps() -> None:

@@ -19,6 +19,7 @@ from qcc.ir import (
     Shape,
     Stage,
     TensorType,
+    UniformType,
     Value,
     c_identifier,
     drop_dead,
@@ -42,6 +43,7 @@ class Tensor:
         value: the IR value, once something reads it at run time.
         note: how its data was changed when it was read.
         nameless: its name is not the model's; it takes that of the node's output that it becomes.
+        narrow: the element type of known data where it is narrower than the NumPy type that holds it.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Tensor:
         value: Value | None = None,
         note: str = "",
         nameless: bool = False,
+        narrow: ScalarType | None = None,
     ) -> None:
         self.name = name
         self.array = array
         self.value = value
         self.note = note
         self.nameless = nameless
+        self.narrow = narrow
 
     @property
     def shape(self) -> Shape:
@@ -72,7 +76,7 @@ class Tensor:
     def type(self) -> TensorType:
         """Its type: that of the data where this is known, so perhaps f16 or f64."""
         if self.array is not None:
-            return TensorType(self.array.shape, scalar_type(self.array.dtype))
+            return TensorType(self.array.shape, self.narrow or scalar_type(self.array.dtype))
         if self.value is None:
             raise Unsupported(f"{self.name!r} has no value")
         return self.value.type
@@ -86,9 +90,14 @@ class Tensor:
 def scalar_type(dtype: np.dtype[Any]) -> ScalarType:
     """Return the IR's type of a NumPy type; Unsupported where it has none."""
     for scalar in SCALAR_TYPES.values():
-        if scalar.dtype == dtype and scalar.bits != 4:
+        if scalar.dtype == dtype and not scalar.is_narrow:
             return scalar
     raise Unsupported(f"elements of type {dtype} are not supported")
+
+
+def narrow_type(scalar: ScalarType) -> ScalarType | None:
+    """Return the type where NumPy has none of its width, else None."""
+    return scalar if scalar.is_narrow else None
 
 
 class Emitter:
@@ -144,7 +153,10 @@ class Emitter:
         arrays = evaluate_op(replace_op(op, results=results), [t.array for t in operands if t.array is not None])
         moved = operands[0] if op.moves_data and len(operands) == 1 else None
         name, note = (moved.name, moved.note) if moved else (f"{self.hint}_{op.name}", "")
-        folded = tuple(Tensor(name, array=a, note=note, nameless=True) for a in arrays)
+        folded = tuple(
+            Tensor(name, array=a, note=note, nameless=True, narrow=narrow_type(v.type.element.storage))
+            for a, v in zip(arrays, results, strict=True)
+        )
         self._folded[key] = (operands, folded)  # the operands stay alive, so their ids stay theirs
         return folded
 
@@ -162,11 +174,18 @@ class Emitter:
                 array = array.astype(np.float32)
             self._check_finite(tensor.name, array)
         notes = (("converted", note),) if note else ()
-        type = TensorType(array.shape, scalar_type(array.dtype))
+        type = TensorType(array.shape, tensor.narrow or scalar_type(array.dtype))
         location = Location(self.location.file, tensor.name)
         tensor.value = Value(self._claim(tensor.name), type)
         self._pending.append(Constant(value=Dense(array), results=(tensor.value,), location=location, notes=notes))
         return tensor.value
+
+    def coded_constant(self, name: str, codes: Array, type: UniformType) -> Tensor:
+        """Return a constant of codes in a quantized type."""
+        value = Value(self._claim(name), TensorType(codes.shape, type))
+        location = Location(self.location.file, name)
+        self._pending.append(Constant(value=Dense(codes), results=(value,), location=location))
+        return Tensor(name, value=value)
 
     def _check_finite(self, name: str, array: Array) -> None:
         if array.dtype.kind != "f":

@@ -16,10 +16,10 @@ from .functions import inline_functions
 from .graph import describe, node_label, ordered_nodes
 from .interface import input_types, output_mismatch
 from .node import Node
-from .ops import IMPORTERS, importer_note
+from .ops import IMPORTERS, MICROSOFT, MICROSOFT_IMPORTERS, importer_for, importer_note
 from .problem import Problem, Unsupported, raise_problems
 from .reading import check_outline, opset_of
-from .tensor_data import tensor_array
+from .tensor_data import NARROW_TYPES, tensor_array
 
 
 def import_model(
@@ -86,7 +86,8 @@ class GraphImporter:
             place = f"tensor {proto.name!r}"
             try:
                 note = "bfloat16 to f32" if proto.data_type == onnx.TensorProto.BFLOAT16 else ""
-                self.tensors[proto.name] = Tensor(proto.name, tensor_array(proto, self.folder, place), note=note)
+                array, narrow = tensor_array(proto, self.folder, place), NARROW_TYPES.get(proto.data_type)
+                self.tensors[proto.name] = Tensor(proto.name, array, note=note, narrow=narrow)
             except FrontendError as error:
                 self.problems.append(Problem(place, error.message))
                 self.tensors[proto.name] = None
@@ -104,7 +105,7 @@ class GraphImporter:
 
     def _import(self, index: int, proto: onnx.NodeProto) -> str | None:
         """Import a node; return why it can't be, empty where it reads what could not be imported."""
-        importer = IMPORTERS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+        importer = importer_for(proto.domain, proto.op_type)
         if importer is None:
             return _no_importer(proto)
         if any(name and self.tensors[name] is None for name in proto.input):
@@ -145,8 +146,10 @@ class GraphImporter:
 
 
 def _no_importer(proto: onnx.NodeProto) -> str:
-    if proto.domain not in ("", "ai.onnx"):
+    if proto.domain not in ("", "ai.onnx", MICROSOFT):
         return f"operations of the domain {proto.domain!r} are not supported"
+    if proto.domain == MICROSOFT:
+        return f"of the domain {MICROSOFT!r} only {', '.join(sorted(MICROSOFT_IMPORTERS))} are supported"
     close = difflib.get_close_matches(proto.op_type, IMPORTERS, n=1)
     suggestion = f"; did you mean {close[0]!r}?" if close else ""
     return importer_note(proto.op_type) or f"there is no importer for this operation{suggestion}"

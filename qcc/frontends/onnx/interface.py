@@ -12,7 +12,7 @@ from ..frontend import Shapes
 from ..limits import check_size
 from .emission import scalar_type
 from .problem import Problem, Unsupported, raise_problems
-from .tensor_data import numpy_type, type_name
+from .tensor_data import NARROW_TYPES, numpy_type, type_name
 
 Dimension = int | str
 
@@ -77,6 +77,9 @@ def _element(value: onnx.ValueInfoProto) -> ScalarType:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         raise Unsupported(f"is a {(kind or 'value without a type').removesuffix('_type')}, only tensors are supported")
+    narrow = NARROW_TYPES.get(value.type.tensor_type.elem_type)
+    if narrow is not None:
+        return narrow
     dtype = numpy_type(value.type.tensor_type.elem_type)
     if dtype is None:
         raise Unsupported(f"has elements of {type_name(value.type.tensor_type.elem_type)}, which are not supported")

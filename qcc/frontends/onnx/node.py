@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import onnx
 from onnx import AttributeProto
 
-from qcc.ir import Array, Op
+from qcc.ir import Array, Op, ScalarType
 
 from ..axes import normalized_axes, normalized_axis
 from .emission import Emitter, Tensor
@@ -35,6 +36,19 @@ class Node:
         self.emitter = emitter
         self._attributes = {a.name: a for a in proto.attribute}
         self._unread = set(self._attributes)
+
+    def with_inputs(self, *inputs: Tensor | None, opset: int | None = None) -> Node:
+        """Return the node reading other inputs, for an importer that it shares its attributes with."""
+        other = copy.copy(self)
+        other.inputs = list(inputs)
+        other.opset = self.opset if opset is None else opset
+        return other
+
+    def without(self, name: str) -> Node:
+        """Return the node without an attribute that has been taken care of."""
+        other = copy.copy(self)
+        other._attributes = {n: a for n, a in self._attributes.items() if n != name}
+        return other
 
     def input(self, index: int, what: str = "") -> Tensor:
         """Return a required input."""
@@ -126,13 +140,13 @@ class Node:
         """Return the results of an operation."""
         return self.emitter.emit(op_class, operands, attributes)
 
-    def known(self, array: Array) -> Tensor:
-        """Return a tensor of data that is known."""
-        return Tensor(f"{self.emitter.hint}_constant", array=array, nameless=True)
+    def known(self, array: Array, narrow: ScalarType | None = None) -> Tensor:
+        """Return a tensor of data that is known; `narrow` is its element type where NumPy has none."""
+        return Tensor(f"{self.emitter.hint}_constant", array=array, nameless=True, narrow=narrow)
 
     def like(self, array: Array, tensor: Tensor) -> Tensor:
         """Return a tensor of known data that takes the place of `tensor`, whose name it keeps."""
-        return Tensor(tensor.name, array=array, note=tensor.note, nameless=True)
+        return Tensor(tensor.name, array=array, note=tensor.note, nameless=True, narrow=tensor.narrow)
 
 
 def known(tensor: Tensor, what: str) -> Array:

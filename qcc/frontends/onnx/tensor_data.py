@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from qcc.ir import Array, FrontendError
+from qcc.ir import I2, I4, U2, U4, Array, FrontendError, ScalarType
 
 from ..limits import RANK_LIMIT
 
@@ -35,6 +35,16 @@ _DTYPES: dict[int, Any] = {
     TensorProto.UINT32: "<u4",
     TensorProto.UINT64: "<u8",
     TensorProto.BOOL: "?",
+    **dict.fromkeys((TensorProto.INT2, TensorProto.INT4), "i1"),
+    **dict.fromkeys((TensorProto.UINT2, TensorProto.UINT4), "u1"),
+}
+
+#: Element types narrower than the NumPy type that holds them; a file packs two or four a byte, the first one low.
+NARROW_TYPES: dict[int, ScalarType] = {
+    TensorProto.INT2: I2,
+    TensorProto.UINT2: U2,
+    TensorProto.INT4: I4,
+    TensorProto.UINT4: U4,
 }
 
 # Where each element type is kept when it is not in `raw_data`.
@@ -87,6 +97,8 @@ def tensor_array(tensor: onnx.TensorProto, folder: Path | None, place: str) -> A
         raw: bytes | None = _external_bytes(tensor, folder, place)
     else:
         raw = tensor.raw_data if tensor.HasField("raw_data") else None
+    if tensor.data_type in NARROW_TYPES:
+        return _from_packed(tensor, raw, count, place).reshape(shape)
     data = _from_bytes(raw, np.dtype(dtype), count, place) if raw is not None else _from_field(tensor, count, place)
     if tensor.data_type == TensorProto.BFLOAT16:
         data = (data.astype(np.uint32) << 16).view(np.float32)
@@ -101,6 +113,18 @@ def _from_bytes(raw: bytes, dtype: np.dtype[Any], count: int, place: str) -> Arr
             help="the file is damaged: export the model again",
         )
     return np.frombuffer(raw, dtype)
+
+
+def _from_packed(tensor: onnx.TensorProto, raw: bytes | None, count: int, place: str) -> Array:
+    """Return elements of 2 or 4 bits, a byte each."""
+    if raw is None:
+        raw = np.array(tensor.int32_data, np.int64).astype(np.uint8).tobytes()
+    type = NARROW_TYPES[tensor.data_type]
+    each = 8 // type.bits
+    packed = _from_bytes(raw, np.dtype(np.uint8), -(-count // each), place)
+    shifts = np.arange(each, dtype=np.uint8) * type.bits
+    high = (packed[:, None] >> shifts).reshape(-1)[:count] << (8 - type.bits)
+    return high.astype(np.uint8).view(type.dtype) >> (8 - type.bits)
 
 
 def _from_field(tensor: onnx.TensorProto, count: int, place: str) -> Array:

@@ -17,10 +17,13 @@ from . import (
     data,
     folded,
     indexing,
+    integer_products,
     linear,
     movement,
     normalization,
     pooling,
+    quantization,
+    quantized,
     reduction,
     resizing,
 )
@@ -35,16 +38,25 @@ _FAMILIES = (
     data,
     folded,
     indexing,
+    integer_products,
     linear,
     movement,
     normalization,
     pooling,
+    quantization,
+    quantized,
     reduction,
     resizing,
 )
 
 #: The importer of each operation.
 IMPORTERS: dict[str, Importer] = {name: importer for family in _FAMILIES for name, importer in family.IMPORTERS.items()}
+
+#: The domain of ONNX Runtime's own operations.
+MICROSOFT = "com.microsoft"
+
+#: The importer of each operation of that domain.
+MICROSOFT_IMPORTERS: dict[str, Importer] = {**quantization.MICROSOFT_IMPORTERS, **quantized.MICROSOFT_IMPORTERS}
 
 _NOTES = {
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "control flow is not supported"),
@@ -53,9 +65,16 @@ _NOTES = {
 }
 
 
+def importer_for(domain: str, op_type: str) -> Importer | None:
+    """Return the importer of an operation, None where there is none."""
+    if domain == MICROSOFT:
+        return MICROSOFT_IMPORTERS.get(op_type)
+    return IMPORTERS.get(op_type) if domain in ("", "ai.onnx") else None
+
+
 def importer_note(op_type: str) -> str:
     """Return why an operation has no importer, empty where there is nothing particular to say."""
     return _NOTES.get(op_type, "")
 
 
-__all__ = ["IMPORTERS", "Importer", "importer_note"]
+__all__ = ["IMPORTERS", "MICROSOFT", "MICROSOFT_IMPORTERS", "Importer", "importer_for", "importer_note"]

@@ -24,8 +24,8 @@ def _operands(image: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, ..
     return (image, w) if bias is None else (image, w, bias)
 
 
-def conv(node: Node) -> Tensor:
-    """Conv: weights O×I/groups×KH×KW, transposed to O×KH×KW×I/groups."""
+def conv(node: Node, input_zero_point: int = 0) -> Tensor:
+    """Conv: weights O×I/groups×KH×KW, transposed to O×KH×KW×I/groups; of integers, less a zero point."""
     x, w = node.input(0), node.input(1)
     spatial = check_spatial(x)
     kernel = _kernel(node, w, spatial)
@@ -45,6 +45,7 @@ def conv(node: Node) -> Tensor:
         padding=(top, bottom, left, right),
         dilation=dilation,
         groups=node.get_int("group", 1),
+        input_zero_point=input_zero_point,
     )
     return from_image(node, y, spatial)
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from qcc.ir import FrontendError
+from qcc.ir import FrontendError, ScalarType
 from qcc.ir.ops import Cast
 
 from ...limits import check_fold_size
-from ..emission import Tensor, scalar_type
+from ..emission import Tensor, narrow_type, scalar_type
 from ..node import Node
 from ..problem import Unsupported
-from ..tensor_data import numpy_type, tensor_array, type_name
+from ..tensor_data import NARROW_TYPES, numpy_type, tensor_array, type_name
 
 
 def constant(node: Node) -> Tensor:
     """Constant: a tensor, a number or a list of numbers."""
     if node.has("value"):
         try:
-            return node.known(tensor_array(node.get_tensor("value"), None, "attribute 'value'"))
+            proto = node.get_tensor("value")
+            return node.known(tensor_array(proto, None, "attribute 'value'"), NARROW_TYPES.get(proto.data_type))
         except FrontendError as error:
             raise Unsupported(f"attribute 'value' {error.message}") from error
     if node.has("value_float"):
@@ -64,14 +66,18 @@ def identity(node: Node) -> Tensor:
 
 
 def _cast(node: Node, x: Tensor, data_type: int) -> Tensor:
-    """Return x in another type; known data exactly so, values at run time with all floats f32."""
+    """Return x in another type of ONNX; known data exactly so, values at run time with all floats f32."""
     dtype = numpy_type(data_type)
     if dtype is None:
         raise Unsupported(f"a cast to {type_name(data_type)} is not supported")
-    if x.array is not None:
+    return _converted(node, x, dtype, NARROW_TYPES.get(data_type))
+
+
+def _converted(node: Node, x: Tensor, dtype: np.dtype[Any], narrow: ScalarType | None) -> Tensor:
+    if x.array is not None and narrow is None:
         with np.errstate(all="ignore"):
-            return node.like(x.array.astype(dtype), x)
-    to = scalar_type(np.dtype(np.float32) if dtype.kind == "f" else dtype)
+            return Tensor(x.name, x.array.astype(dtype), note=x.note, nameless=True)
+    to = narrow or scalar_type(np.dtype(np.float32) if dtype.kind == "f" else dtype)
     return x if x.element == to else node.emit(Cast, x, to=to)
 
 
@@ -84,13 +90,9 @@ def cast(node: Node) -> Tensor:
 def cast_like(node: Node) -> Tensor:
     """CastLike: a cast to the type of another tensor."""
     node.ignore("saturate", "round_mode")
-    dtype = node.input(1).element.dtype if node.input(1).array is None else node.constant(1, "target_type").dtype
-    x = node.input(0)
-    if x.array is not None:
-        with np.errstate(all="ignore"):
-            return node.like(x.array.astype(dtype), x)
-    to = scalar_type(np.dtype(np.float32) if dtype.kind == "f" else dtype)
-    return x if x.element == to else node.emit(Cast, x, to=to)
+    like = node.input(1)
+    dtype = like.element.dtype if like.array is None else like.array.dtype
+    return _converted(node, node.input(0), dtype, narrow_type(like.element))
 
 
 def arange(node: Node) -> Tensor:

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array
-
 from ...limits import check_fold_size
 from ..emission import Tensor
 from ..node import Node
@@ -80,11 +78,6 @@ def reduce_product(node: Node) -> Tensor:
     return node.known(np.asarray(np.prod(array, axis=axes, keepdims=keep, dtype=array.dtype)))
 
 
-def _round(x: Array) -> Array:
-    """Round half to even."""
-    return np.rint(x)
-
-
 IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
     "And": _folded(np.logical_and),
     "Ceil": _folded(np.ceil),
@@ -102,7 +95,6 @@ IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
     "Not": _folded(np.logical_not),
     "Or": _folded(np.logical_or),
     "ReduceProd": reduce_product,
-    "Round": _folded(_round),
     "Sign": _folded(np.sign),
     "Where": _folded(np.where),
     "Xor": _folded(np.logical_xor),
