@@ -30,7 +30,7 @@ def operands(m: Maker, like: bool = False) -> tuple[Tensor, Tensor, tuple[int, .
 
 def _sum(m: Maker) -> Case:
     a, b, shape = operands(m)
-    y = m.result(shape, 0.1 * m.pick(0.5, 1, 2, 4))
+    y = m.result(shape, m.stretched(0.1 * m.pick(0.5, 1, 2, 4)))
     m.builder.op(m.op, [a, b], [y], fused_activation_function=m.activation(), pot_scale_int16=False)
     return m.case(y)
 
@@ -49,7 +49,7 @@ def sub(m: Maker) -> Case:
 def mul(m: Maker) -> Case:
     a, b, shape = operands(m)
     spread = 60 if m.kind != "int16" else 9000
-    y = m.result(shape, a.scale[0] * b.scale[0] * spread * m.pick(0.3, 1, 3))
+    y = m.result(shape, m.stretched(a.scale[0] * b.scale[0] * spread * m.pick(0.3, 1, 3)))
     m.builder.op("MUL", [a, b], [y], fused_activation_function=m.activation())
     return m.case(y)
 
@@ -82,7 +82,7 @@ def _reduction(m: Maker, same: bool) -> Case:
     kept = [(1 if i in reduced else n) for i, n in enumerate(shape) if keep or i not in reduced]
     count = int(np.prod([shape[a] for a in reduced]))
     about = x.scale[0] * (count if m.op == "SUM" else 1) * m.pick(0.2, 0.5, 1)
-    y = m.result(kept, about, like=x if same else None)
+    y = m.result(kept, m.stretched(about), like=x if same else None)
     m.builder.op(m.op, [x, m.numbers("axes", axes)], [y], keep_dims=keep)
     return m.case(y)
 
@@ -176,7 +176,7 @@ def quantize(m: Maker) -> Case:
     before, after = m.kind.split("→")
     shape, widths = (2, 17, 33), {"int32": 1e-6, "int16": 1e-4, "int8": 0.02, "uint8": 0.02}
     m.kind = after
-    y = m.result(shape, widths[after] * m.pick(0.5, 1, 2))
+    y = m.result(shape, m.stretched(widths[after] * m.pick(0.5, 1, 2)))
     if before == "float32":
         x = m.builder.input("x", shape, before)
         halves = (m.rng.integers(-600, 600, shape) / 2 * y.scale[0]).astype(np.float32)

@@ -57,6 +57,14 @@ class Maker:
         """Return a size from low to high."""
         return int(self.rng.integers(low, high + 1))
 
+    def stretched(self, about: float) -> float:
+        """Return a scale, of an output; in one case of eight far from `about`, where engines change their ways."""
+        if self.number % 8 == 7:
+            factor = self.pick(2.0**-12, 2.0**-9, 2.0**9, 2.0**12)
+            self.traits.append(f"stretched {factor:g}")
+            about *= factor
+        return about
+
     def scale(self, about: float) -> float:
         """Return a scale near `about`: a power of two, or any."""
         if self.powers:

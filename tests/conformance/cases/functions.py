@@ -65,7 +65,7 @@ def _rescaled(m: Maker) -> Case:
     x = m.input("x", shape_of(m), about(m) / (4 if m.op == "RELU_N1_TO_1" else 1))
     same = m.pick(True, False, False, False)
     m.traits += ["same" if same else "rescaled"]
-    y = m.result(x.shape, x.scale[0] * m.pick(0.5, 0.7, 2, 2, 4), like=x if same else None)
+    y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 0.7, 2, 2, 4)), like=x if same else None)
     m.builder.op(m.op, [x], [y])
     return m.case(y, runs=all_codes(m))
 
@@ -93,7 +93,7 @@ def absolute(m: Maker) -> Case:
 @family("LEAKY_RELU", "int8", "int16", "uint8", count=16)
 def leaky_relu(m: Maker) -> Case:
     x = m.input("x", shape_of(m), about(m))
-    y = m.result(x.shape, x.scale[0] * m.pick(0.5, 1, 2))
+    y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 1, 2)))
     alpha = m.pick(0.125, 0.25, 0.01, 0.3, -0.5, 1.5)
     m.traits += [f"α {alpha}"]
     m.builder.op("LEAKY_RELU", [x], [y], alpha=alpha)
@@ -105,7 +105,7 @@ def prelu(m: Maker) -> Case:
     x = m.input("x", (1, 16, 16, 5), about(m))
     shape: tuple[int, ...] = m.pick((1, 1, 5), (1, 1, 1), (16, 16, 5))
     a = m.builder.constant("a", m.codes(shape), m.scale(0.01), m.zero_point())
-    y = m.result(x.shape, x.scale[0] * m.pick(0.5, 1, 2))
+    y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 1, 2)))
     m.builder.op("PRELU", [x, a], [y])
     return m.case(y)
 
