@@ -16,8 +16,8 @@ from tests.conformance.cases.case import Case, Maker
 from tests.conformance.cases.products import output_scale, windowed
 from tests.conformance.tflite_builder import Tensor
 
-STYLES = ("vision", "recurrent", "speech", "decoder", "bytes")
-"""Which steps a chain takes: int8 images, int8 gates with states, 16-bit activations, upsampling, uint8."""
+STYLES = ("vision", "recurrent", "speech", "decoder", "bytes", "edges")
+"""Which steps a chain takes: int8 images, gates with states, 16-bit activations, upsampling, uint8, floats outside."""
 
 
 @dataclass
@@ -251,16 +251,32 @@ STEPS: dict[str, tuple[Step, ...]] = {
     "bytes": (convolution, depthwise, residual, pool, activation, gate, join, upsample, mean),
 }
 
+STEPS["edges"] = STEPS["vision"]
+
 KINDS = {"speech": "int16", "bytes": "uint8"}
 
 
 def chain(style: str, seed: int, steps: int) -> Case:
-    """Return a model of so many steps with two runs of inputs."""
+    """Return a model of so many steps with three runs of inputs."""
     m = Maker(f"chain {style}", KINDS.get(style, "int8"), seed)
     shape = (1, 16) if style == "recurrent" else (1, m.size(5, 8), m.size(4, 8), m.pick(3, 4, 8))
-    c = Chain(m, [m.input("x", shape, 0.05 if m.kind != "int16" else 0.0003)], set())
+    c = Chain(m, [], set())
+    runs = None
+    about = 0.05 if m.kind != "int16" else 0.0003
+    if style == "edges":
+        x = m.builder.input("x", shape, "float32")
+        c.op("QUANTIZE", [x], c.new(shape, m.scale(about)))
+        # Halves of a step, so that rounding meets ties.
+        runs = [{"x": (m.rng.integers(-300, 300, shape) / 2 * c.values[0].scale[0]).astype(np.float32)} for _ in "12"]
+    else:
+        c.values.append(m.input("x", shape, about))
     for _ in range(steps):
         m.pick(*STEPS[style])(c)
     ends = [v for v in c.values if v.index not in c.used] or c.values[-1:]
-    case = m.case(*ends)
+    if style == "edges":
+        reals = [m.builder.tensor(c.name("real"), end.shape, "float32") for end in ends]
+        for end, real in zip(ends, reals, strict=True):
+            m.builder.op("DEQUANTIZE", [end], [real])
+        ends = reals
+    case = m.case(*ends, runs=runs)
     return Case(f"chain {style}", m.kind, f"chain({style!r}, {seed}, {steps})", case.model, (*case.runs, case.runs[0]))

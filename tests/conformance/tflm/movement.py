@@ -9,6 +9,9 @@ import numpy as np
 from tests.conformance.tflm.fixed_point import Array
 from tests.conformance.tflm.kernel import Call, kernel
 
+REFLECT = 0
+"""The schema's mode that leaves the border out."""
+
 
 def _numbers(call: Call, number: int) -> list[int]:
     return [int(v) for v in call.value(number).reshape(-1)]
@@ -58,8 +61,10 @@ def pad(call: Call) -> Sequence[Array]:
 
 @kernel("MIRROR_PAD")
 def mirror_pad(call: Call) -> Sequence[Array]:
-    mode = ("reflect", "symmetric")[call.options.mode]
-    return [np.pad(call.value(0), call.value(1).reshape(-1, 2), mode=mode)]  # type: ignore[call-overload]
+    amounts = call.value(1).reshape(-1, 2)
+    if call.options.mode == REFLECT:
+        return [np.pad(call.value(0), amounts, mode="reflect")]
+    return [np.pad(call.value(0), amounts, mode="symmetric")]
 
 
 @kernel("TRANSPOSE")
