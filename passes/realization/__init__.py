@@ -1,6 +1,6 @@
 """How each real operation on quantized values becomes integer operations, one file a family of rules."""
 
-from . import arithmetic, functions, movement, ort_elements, ort_products, products, sums, tflite
+from . import arithmetic, functions, movement, ort_elements, ort_products, products, sums, tflite, xnnpack
 from .multipliers import capped_multipliers, multipliers, sum_shift
 from .realizer import Realizer, Rule, profiles_with, realization_of, realizes
 
@@ -21,4 +21,5 @@ __all__ = [
     "sum_shift",
     "sums",
     "tflite",
+    "xnnpack",
 ]

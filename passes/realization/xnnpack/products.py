@@ -1,0 +1,60 @@
+"""Convolutions and fully connected layers of the profile `litert-xnn`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qcc.ir import I8, I64, U8, Array, ops
+
+from ..multipliers import multipliers
+from ..products import SumOp, accumulate, product_scales
+from ..realizer import Realizer, realizes
+from ..rescales import fixed_point, in_floats
+from ..tflite.products import WRAPS, is_fully_connected, matrix_product, sums
+from ..tflite.products import factors as reference_factors
+from ..tflite.products import output_into as reference_into
+from ..tflite.products import product_sum as reference
+from .bounds import output_into
+
+
+def factors(op: SumOp) -> Array:
+    """Return f32(f32(s_x·s_w) / s_y)."""
+    x, w, y = op.x.type.uniform(), op.weight.type.uniform(), op.result.type.uniform()
+    return np.asarray(np.float32(x.scale) * np.array(w.scales, np.float32) / np.float32(y.scale), np.float32)
+
+
+def is_taken(r: Realizer, op: SumOp) -> bool:
+    """Return whether XNNPACK takes a sum: 8-bit codes of one kind, constant weights, factors that it has."""
+    x, w, y = op.x.type.uniform(), op.weight.type.uniform(), op.result.type.uniform()
+    if x.storage_type not in (I8, U8) or not x.storage_type == w.storage_type == y.storage_type:
+        return False
+    if r.module.constant(op.weight) is None or op.accumulator == I64:
+        return False
+    if x.storage_type == I8 and any(w.zero_points):
+        return False
+    if isinstance(op, ops.ConvTranspose2d) and any(op.output_padding):
+        return False
+    real = factors(op)
+    return bool(np.all((real >= 2.0**-32) & (real < 256)))
+
+
+def _left(r: Realizer, op: SumOp) -> None:
+    """Realize a convolution that XNNPACK leaves: unsigned transposed ones have both roundings go up."""
+    if not (isinstance(op, ops.ConvTranspose2d) and op.x.type.uniform().storage_type == U8):
+        reference(r, op)
+        return
+    m, s = multipliers(reference_factors(r, op))
+    fixed_point(r, sums(r, op), m, s, reference_into(op), "double_up", result=op.result)
+
+
+@realizes(ops.Conv2d, ops.ConvTranspose2d, ops.Matmul, profiles=("litert-xnn",))
+def product_sum(r: Realizer, op: SumOp) -> None:
+    """Realize a sum of products, rescaled in binary32: `RHE(f32(f32(sum)·S)) + z`."""
+    if isinstance(op, ops.Matmul) and not (is_fully_connected(r, op) and is_taken(r, op)):
+        matrix_product(r, op)
+    elif not is_taken(r, op):
+        _left(r, op)
+    else:
+        accumulator = accumulate(r, op, product_scales(op), wraps=WRAPS)
+        into = output_into(op.result.type.uniform(), op.clamp)
+        in_floats(r, accumulator, factors(op), into, "half_even", result=op.result)
