@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 
-from qcc.ir import I8, U8, ops
+from qcc.ir import I8, U8, Array, ops
 
 from ..operands import Codes
 from ..realizer import Realizer, realizes
-from ..rescales import WHOLE, fixed_point, in_floats
+from ..rescales import WHOLE, Into, fixed_point, in_floats
 from ..tflite.arithmetic import add as reference_sum
 from ..tflite.arithmetic import exact_product, multiply_narrow, operands
+from ..tflite.codes import table_of_codes
 from .bounds import output_into
 
 #: Bits of the larger multiplier of a sum.
@@ -62,4 +63,19 @@ def multiply(r: Realizer, op: ops.Mul) -> None:
         multiply_narrow(r, op)
         return
     into = output_into(op.result.type.uniform(), op.clamp)
+    if op.a == op.b:
+        _square(r, op, into)
+        return
     in_floats(r, exact_product(r, op, a, b), np.asarray(factor, np.float32), into, "half_even", result=op.result)
+
+
+def _square(r: Realizer, op: ops.Mul, into: Into) -> None:
+    """Define x·x as XNNPACK's square, a table: `RHE(f32(f32(v·v·f32(1 / s_y)) + z_y))` with v = f32((q − z_x)·s_x)."""
+    own, to = op.a.type.uniform(), op.result.type.uniform()
+
+    def function(q: Array) -> Array:
+        v = (q - own.zero_point).astype(np.float32) * np.float32(own.scale)
+        code = v * v * (np.float32(1) / np.float32(to.scale)) + np.float32(to.zero_point)
+        return np.asarray(np.clip(np.rint(code), into.minimum, into.maximum), np.int64)
+
+    table_of_codes(r, op.result, op.a, function)
