@@ -3,7 +3,7 @@
 What XNNPACK does not take keeps the rule of `litert-ref`.
 """
 
-from . import arithmetic, codes, products
+from . import arithmetic, codes, functions, products, resizing, softmax, sums
 from .bounds import activation_bounds
 
-__all__ = ["activation_bounds", "arithmetic", "codes", "products"]
+__all__ = ["activation_bounds", "arithmetic", "codes", "functions", "products", "resizing", "softmax", "sums"]
