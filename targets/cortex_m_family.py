@@ -19,6 +19,9 @@ _MVFR1 = "    return (*(const volatile uint32_t *)0xE000EF44u >> 8 & 15u) >= 1u;
 
 _PACKAGES = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 
+_LLVM_OPTIONS = ("-enable-tbaa:bool=false",)
+"""The nests read through pointers what they wrote through a variable; TVM gives each variable its own alias class."""
+
 LINKER_SCRIPT = """\
 /* Memory of QEMU's machine {machine}: the vector table where the processor looks for it, the rest where room is. */
 ENTRY(reset)
@@ -99,8 +102,8 @@ CORTEX_M: dict[str, CortexM] = {
 }
 """The processors by LLVM's names; the first of a triple is what the triple alone means."""
 
-_TABLES: dict[str, str] = {}
-"""Where the table of vector instructions of a processor is; without one the scalar nests do all."""
+_TABLES = "qcc.targets.cortex_m_instructions"
+"""Where the tables of vector instructions are, each named after its processor: `CORTEX_M4`."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,9 @@ class CortexMFamily(TargetFamily):
                 ("mattr", chip.mattr),
                 ("mfloat-abi", "soft"),
                 ("vector-width", 128),
+                ("cl-opt", _LLVM_OPTIONS),
             ),
-            table=_TABLES.get(name, ""),
+            table=f"{_TABLES}:{name.upper().replace('-', '_')}",
             machine=name,
             alignment=16,
             link=LinkRecipe(

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcc.targets import tir
+from qcc.targets.step_loop import StepLoop
 from qcc.targets.tir import Body, Buffer, Expr
 
 Array: TypeAlias = npt.NDArray[np.generic]
@@ -40,6 +41,12 @@ class DotInstruction(ABC):
     """Registers that one step needs besides accumulators and weights."""
     weight_registers: int = field(default=1, kw_only=True)
     """Registers that the weights of one step and vector take."""
+    channel_registers: int = field(default=0, kw_only=True)
+    """Registers for vectors of channels, which depthwise convolutions multiply; 0: as many as `registers`."""
+    widened_words: int = field(default=0, kw_only=True)
+    """Int32 words that the activations of one step take once they are widened; 0: they are used as bytes."""
+    step_loop: StepLoop = field(default=StepLoop(), kw_only=True)
+    """How the loop over steps is written."""
     step: int = field(default=STEP, kw_only=True)
     """Activation bytes that one step consumes."""
     scalar_sums: bool = field(default=False, kw_only=True)
@@ -65,7 +72,7 @@ class DotInstruction(ABC):
         return weights.reshape(*weights.shape[:-2], self.lanes * self.step)
 
     def load_activation(self, body: Body, source: Buffer, offset: Expr, input_type: str) -> tuple[Expr, ...]:
-        """Registers with the activations of one step, from byte `offset`."""
+        """Registers with the activations of one step, from byte `offset`; int32 words where `widened_words` says so."""
         return self.broadcast(body, tir.reinterpret(tir.load(source, offset, self.step), "int32"), input_type)
 
     @abstractmethod
@@ -108,6 +115,11 @@ class DotInstruction(ABC):
         del body, value, shift
         return None
 
+    def saturate(self, body: Body, value: Expr, output_type: str) -> Expr | None:
+        """Int32 lanes within the range of `output_type`; None: nothing is better than a minimum and a maximum."""
+        del body, value, output_type
+        return None
+
     def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
         """Int32 vectors saturated to `output_type` and joined; None: nothing is better than converting each."""
         del body, vectors, output_type
@@ -130,7 +142,7 @@ class VectorLevel:
 
     name: str
     """As it is written in a target: `x86_64-linux-gnu+avx2`."""
-    llvm_target: tuple[tuple[str, str | tuple[str, ...]], ...]
+    llvm_target: tuple[tuple[str, str | int | tuple[str, ...]], ...]
     dot: DotInstruction
     cpu_flags: tuple[str, ...]
     """What /proc/cpuinfo lists on a host that can run the code."""

@@ -105,7 +105,8 @@ def load(source: Buffer, offset: Expr | int, lanes: int = 1) -> Expr:
 
 def address(source: Buffer, offset: Expr | int, dtype: str = "int64") -> Expr:
     """The address of element `offset`, as an integer `dtype` of the width of a pointer."""
-    return tirx.reinterpret(dtype, tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
+    wide = tirx.reinterpret("int64", tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
+    return wide if dtype == "int64" else cast(wide, dtype)  # TVM reinterprets pointers as 64 bits only
 
 
 def cast(value: Expr, dtype: str) -> Expr:
@@ -121,6 +122,11 @@ def reinterpret(value: Expr, dtype: str) -> Expr:
 def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
     """Call the side-effect-free LLVM intrinsic `name`."""
     return tirx.call_llvm_pure_intrin(dtype, name, *arguments)
+
+
+def hidden(value: Expr) -> Expr:
+    """An int32 whose value an ARM compiler can't know: saturated to the 32 bits that it has."""
+    return llvm("int32", "llvm.arm.ssat", value, constant(32))
 
 
 def extract(vector: Expr, lanes: Sequence[int]) -> Expr:
@@ -195,14 +201,19 @@ class Body:
     def view(self, name: str, pointer: Expr, elements: int, dtype: str) -> Buffer:
         """A read-only buffer over the address `pointer`, an integer as `address` gives it."""
         kind = PointerType(PrimType(dtype))
+        pointer = pointer if pointer.ty.dtype == "int64" else cast(pointer, "int64")
         typed = self.let(f"{name}_pointer", tirx.op.call_intrin(kind, "tirx.reinterpret", pointer))
         declared = buffer(name, elements, dtype)
         self.add(tirx.DeclBuffer(declared, data=typed))
         return declared
 
     def allocate(self, name: str, elements: int, dtype: str) -> Buffer:
-        """Allocate a local buffer; constant-indexed ones end up in registers."""
-        local = tirx.decl_buffer((elements,), dtype, name=name, scope="global", layout=None)
+        """Allocate a local buffer; constant-indexed ones end up in registers.
+
+        Scalars are aligned to 8 bytes, as every stack is: more would cost an ARM function a register.
+        """
+        alignment = -1 if "x" in dtype.removesuffix("x1") else 8
+        local = tirx.decl_buffer((elements,), dtype, name=name, scope="global", layout=None, data_alignment=alignment)
         self.add(tirx.AllocBuffer(local))
         return local
 
@@ -222,6 +233,14 @@ class Body:
         yield variable
         block = self._blocks.pop()
         self.add(tirx.For(variable, constant(0), index(extent), tirx.ForKind.SERIAL, _sequence(block)))
+
+    @contextmanager
+    def repeat_until(self, ends: Callable[[], Expr]) -> Iterator[None]:
+        """Execute the block, which runs at least once, until the condition that `ends` makes behind it holds."""
+        self._blocks.append([])
+        yield
+        block = self._blocks.pop()
+        self.add(tirx.While(negation(ends()), _sequence(block)))
 
     @contextmanager
     def when(self, condition: Expr) -> Iterator[None]:

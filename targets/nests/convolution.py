@@ -28,6 +28,7 @@ from qcc.targets.nests.gathered_rows import GatheredRows
 from qcc.targets.nests.panel import MOST_ROWS, Panel, tile_for
 from qcc.targets.nests.products import DotProduct, InputType, Product, RowSource
 from qcc.targets.nests.register_tile import RegisterTile, Rows
+from qcc.targets.nests.widened_rows import WidenedProduct, WidenedRows, widens
 from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
 
@@ -109,7 +110,7 @@ class Convolution:
         if self.is_depthwise:
             columns = self.output_channels
             lanes = min(dot.lanes, 1 << (columns.bit_length() - 1))
-            tile = channel_tile_for(window, -(-columns // lanes), dot.registers)
+            tile = channel_tile_for(window, -(-columns // lanes), dot.channel_registers or dot.registers)
             return Panel(1, window.rows, columns, *window.kernel, lanes, tile, step=1)
         columns = self.output_channels // self.groups
         runs = window.taps if kind == "taps" else 1
@@ -127,7 +128,7 @@ class Convolution:
         panel = self.panel(dot)
         if self.is_depthwise:
             return ChannelProduct(panel, self.input_type, dot, self.window, self.multiplier)
-        return DotProduct(panel, self.input_type, dot)
+        return (WidenedProduct if widens(panel, dot) else DotProduct)(panel, self.input_type, dot)
 
     def packing(self, dot: DotInstruction) -> str:
         """The name of the order in which `packed_constants` puts the weights: `ARRANGEMENT.RUNSxVECTORSxLANESxSTEP`."""
@@ -207,21 +208,32 @@ def convolution(spec: Convolution, dot: DotInstruction) -> PrimFunc:
         from qcc.targets.hvx.convolution import staged_convolution
 
         return staged_convolution(spec)
-    window = spec.window
-    line = window.output_size[1] if spec.is_depthwise else None
-    nest = RegisterTile(spec.panel(dot), spec.product(dot), spec.epilogue, line)
+    panel, product = spec.panel(dot), spec.product(dot)
+    nest = RegisterTile(panel, product, spec.epilogue, _line(spec, product))
     source = tir.buffer("input", int(np.prod(spec.input)), spec.input_type)
     constants = nest.constant_buffers(spec.padding_bytes(dot))
-    rows: Rows
-    if spec.row_kind(dot) == "dense":
-        rows = _DenseRows(source, spec.input[3])
-    elif spec.row_kind(dot) == "taps":
-        zeros = (constants["weights"], nest.panel.weight_bytes)
-        kind = LineAddresses if spec.is_depthwise else _TapRows
-        rows = kind(source, window, zeros, spec.input_type, dot.pointer_type)
-    else:
-        rows = GatheredRows(source, window, nest.panel, spec.input_type, spec.input_zero_point)
+    rows = _rows(spec, dot, source, (constants["weights"], panel.weight_bytes))
+    if isinstance(product, WidenedProduct):
+        rows = WidenedRows(rows, panel, spec.input_type, dot)
     return nest.function(spec.name, source, constants, rows)
+
+
+def _line(spec: Convolution, product: Product) -> int | None:
+    """The line of `RegisterTile`: what is found out about a tile of rows serves all columns."""
+    if spec.is_depthwise:
+        return spec.window.output_size[1]
+    return spec.window.rows if isinstance(product, WidenedProduct) else None
+
+
+def _rows(spec: Convolution, dot: DotInstruction, source: Buffer, zeros: tuple[Buffer, int]) -> Rows:
+    """How the rows are found; `zeros` is where the row of zero points is."""
+    window, kind = spec.window, spec.row_kind(dot)
+    if kind == "dense":
+        return _DenseRows(source, spec.input[3])
+    if kind == "taps":
+        rows = LineAddresses if spec.is_depthwise else _TapRows
+        return rows(source, window, zeros, spec.input_type, dot.pointer_type)
+    return GatheredRows(source, window, spec.panel(dot), spec.input_type, spec.input_zero_point)
 
 
 def packed_constants(

@@ -132,12 +132,21 @@ class EpilogueEmitter:
             return accumulator
         return body.let("rescaled", _FORMS[rescale.form](self, body, accumulator, constants))
 
-    def result(self, value: Expr) -> Expr:
+    def result(self, body: Body, value: Expr) -> Expr:
         """The vector to store, in the output type (before the table)."""
         rescale = self.epilogue.rescale
         if rescale is None:
             return value
-        return tir.cast(_clamp(value, rescale, "int32"), f"{self.epilogue.output_type}x{self.lanes}")
+        clamped = self._saturated(body, value, rescale)
+        if clamped is None:
+            clamped = _clamp(value, rescale, "int32")
+        return tir.cast(clamped, f"{self.epilogue.output_type}x{self.lanes}")
+
+    def _saturated(self, body: Body, value: Expr, rescale: Rescale) -> Expr | None:
+        """The value within the whole range of the output type, where that is what the rescale wants."""
+        info = np.iinfo(self.epilogue.output_type)
+        whole = (rescale.low, rescale.high) == (info.min, info.max)
+        return self.dot.saturate(body, value, self.epilogue.output_type) if whole else None
 
     def packed(self, body: Body, values: list[Expr]) -> Expr | None:
         """The results of several vectors as one, where the machine narrows them together with saturation."""

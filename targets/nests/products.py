@@ -12,6 +12,7 @@ import numpy.typing as npt
 from qcc.targets import tir
 from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.panel import Panel
+from qcc.targets.step_loop import Operand, StepLoop, advanced
 from qcc.targets.tir import Body, Buffer, Expr
 
 InputType: TypeAlias = Literal["int8", "uint8"]
@@ -87,25 +88,50 @@ class DotProduct(Product):
         """A loop over whole steps, and the overlapping last step."""
         del columns
         buffer, first = weights
-        length, size = self.panel.run_length, self.panel.step
-        full = length // size
-        with body.loop("step", full) as step:
-            self._step(body, accumulators, (buffer, first + step), step * tir.constant(size), sources)
-        if full < self.panel.steps:
-            last = tir.constant(length - size)
-            self._step(body, accumulators, (buffer, first + tir.constant(full)), last, sources)
+        loop, (left, rest) = self.loop, self.steps
+        strides = [self.panel.tile.vectors * self.panel.lanes * self.panel.step]
+        strides += [self.activation_stride for _ in sources]
+        operands = [(buffer, first * tir.constant(strides[0])), *sources]
+        if left >= max(loop.least, loop.unroll):
+            with loop.turns(body, operands, strides, left) as moved:
+                for step in range(loop.unroll):
+                    self._step(body, accumulators, advanced(moved, strides, step))
+            left %= loop.unroll
+        for step in range(left):
+            self._step(body, accumulators, advanced(operands, strides, step))
+        if rest:
+            last = advanced(operands, strides, left)
+            overlap = tir.constant(self.panel.step - rest)
+            self._step(body, accumulators, [last[0], *((source, place - overlap) for source, place in last[1:])])
 
-    def _step(
-        self, body: Body, accumulators: Buffer, weights: tuple[Buffer, Expr], depth: Expr, sources: list[RowSource]
-    ) -> None:
-        """The activations of each row, one dot product for each accumulator."""
-        vectors, size = self.panel.tile.vectors, self.panel.lanes * self.panel.step
-        buffer, step = weights
-        offsets = (step * tir.constant(vectors * size) + tir.constant(vector * size) for vector in range(vectors))
+    @property
+    def loop(self) -> StepLoop:
+        """How the steps are walked."""
+        return self.dot.step_loop
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Whole steps of a run, and the bytes that are left for an overlapping one."""
+        return divmod(self.panel.run_length, self.panel.step)
+
+    @property
+    def activation_stride(self) -> int:
+        """How far the activations of one step are from those of the next, in elements."""
+        return self.panel.step
+
+    def load_activation(self, body: Body, source: Buffer, place: Expr) -> tuple[Expr, ...]:
+        """The activations of one step of one row."""
+        return self.dot.load_activation(body, source, place, self.input_type)
+
+    def _step(self, body: Body, accumulators: Buffer, operands: list[Operand]) -> None:
+        """The activations of each row, one dot product for each accumulator; `operands` are weights and rows."""
+        (buffer, first), *sources = operands
+        size = self.panel.lanes * self.panel.step
+        offsets = (first + tir.constant(vector * size) for vector in range(self.panel.tile.vectors))
         loaded = [self.dot.load_weights(body, buffer, offset) for offset in offsets]
         columns = [(w,) for registers in loaded for w in registers] if self.scalar_sums else loaded
-        for row, (source, start) in enumerate(sources):
-            activation = self.dot.load_activation(body, source, start + depth, self.input_type)
-            for place, column in enumerate(columns, row * len(columns)):
-                updated = self.dot.accumulate(tir.load(accumulators, place), activation, column)
-                body.store(accumulators, place, updated)
+        for row, (source, place) in enumerate(sources):
+            activation = self.load_activation(body, source, place)
+            for number, column in enumerate(columns, row * len(columns)):
+                updated = self.dot.accumulate(tir.load(accumulators, number), activation, column)
+                body.store(accumulators, number, updated)

@@ -161,7 +161,9 @@ class _TileEmitter:
                     for place, known in zip(places, constants, strict=True)
                 ]
                 if staged is not None:
-                    self._store_one(staged, tir.constant(row * self.nest.panel.lanes), emitter.result(values[0]))
+                    self._store_one(
+                        staged, tir.constant(row * self.nest.panel.lanes), emitter.result(self.body, values[0])
+                    )
                 else:
                     self._store_row(emitter, values, starts, first + tir.constant(row))
             if staged is not None:
@@ -180,7 +182,7 @@ class _TileEmitter:
         packed = emitter.packed(self.body, values) if whole else None
         if packed is None:
             for value, start in zip(values, starts, strict=True):
-                self._store_one(self.output, line + start, emitter.result(value))
+                self._store_one(self.output, line + start, emitter.result(self.body, value))
         elif not panel.overlaps:
             self.body.store(self.output, line + starts[0], packed, panel.lanes * len(values))
         else:

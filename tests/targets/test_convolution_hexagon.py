@@ -16,9 +16,9 @@ from qcc.targets.lowering import build_assembly, build_object
 from qcc.targets.nests.convolution import Convolution, convolution, packed_constants
 from qcc.targets.nests.epilogue import Epilogue, rescale_for
 from qcc.targets.nests.matmul import matmul
+from tests.targets.convolution_cases import convolutions, matmuls, random_case, random_convolutions
 from tests.targets.hexagon_program import Call, link, run
 from tests.targets.kernel_library import Case
-from tests.targets.test_convolution_x86 import _convolutions, _matmuls, _random_case, _random_convolutions
 
 
 def check(cases: Sequence[Case], folder: Path) -> None:
@@ -59,20 +59,20 @@ def _swept(generator: np.random.Generator) -> list[Case]:
             padding=(1, 1, 1, 1),
             groups=channels,
         )
-        cases += [_random_case(dense, "int8", generator), _random_case(deep, "uint8", generator, clamp=True)]
+        cases += [random_case(dense, "int8", generator), random_case(deep, "uint8", generator, clamp=True)]
     wide = Convolution("wide", (1, 3, 75, 72), 40, "int8", Epilogue("int32"), (3, 3), padding=(1, 1, 1, 1))
     blocks = Convolution("blocks", (1, 6, 9, 150), 150, "int8", Epilogue("int32"), (5, 3), (1, 2), groups=150)
     stretched = Convolution(
         "stretched", (1, 2, 700, 12), 12, "int8", Epilogue("int32"), (2, 3), padding=(0, 1, 0, 1), groups=12
     )
-    return cases + [_random_case(spec, "int8", generator) for spec in (wide, blocks, stretched)]
+    return cases + [random_case(spec, "int8", generator) for spec in (wide, blocks, stretched)]
 
 
 def _few(generator: np.random.Generator) -> list[Case]:
     """A handful of the sweep for every run of the tests."""
-    cases = _matmuls(generator)
-    convolutions = _convolutions(generator)
-    return [cases[5], cases[8], *(convolutions[n] for n in (0, 2, 5, 11, 17))]
+    cases = matmuls(generator)
+    windows = convolutions(generator)
+    return [cases[5], cases[8], *(windows[n] for n in (0, 2, 5, 11, 17))]
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def _few(generator: np.random.Generator) -> list[Case]:
     [
         _few,
         pytest.param(_swept, marks=pytest.mark.slow),
-        pytest.param(_matmuls, marks=pytest.mark.slow),
-        pytest.param(_convolutions, marks=pytest.mark.slow),
-        pytest.param(_random_convolutions, marks=pytest.mark.slow),
+        pytest.param(matmuls, marks=pytest.mark.slow),
+        pytest.param(convolutions, marks=pytest.mark.slow),
+        pytest.param(random_convolutions, marks=pytest.mark.slow),
     ],
 )
 def test_compiled_nests_compute_what_numpy_computes(make: Any, tmp_path: Path) -> None:
