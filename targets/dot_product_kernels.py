@@ -16,6 +16,7 @@ from tvm import tirx
 
 from qcc.ir import Array, Op, Value
 from qcc.ir.ops import LARGEST_SHIFT, Conv2d, Matmul, Rescale, Table
+from qcc.targets.hvx.elementwise import elementwise as vector_elementwise
 from qcc.targets.hvx.writer import has_epilogue, vector_table
 from qcc.targets.instructions import VectorLevel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
@@ -67,7 +68,7 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
     constants = tuple(ConstantArgument(name, array, _COMMENTS[name]) for name, array in arrays.items())
     if not match.rest:
         return LoweredKernel(function, (match.anchor.x, *constants, match.result))
-    return _with_rest(kernel, match, function, constants)
+    return _with_rest(kernel, match, function, constants, level)
 
 
 def packing(kernel: Kernel, level: VectorLevel) -> str:
@@ -197,22 +198,26 @@ def _constants(kernel: Kernel, match: _Match, spec: Convolution, level: VectorLe
     return arrays
 
 
-def _with_rest(kernel: Kernel, match: _Match, function: Any, constants: tuple[ConstantArgument, ...]) -> LoweredKernel:
+def _with_rest(
+    kernel: Kernel, match: _Match, function: Any, constants: tuple[ConstantArgument, ...], level: VectorLevel
+) -> LoweredKernel:
     """The function with a second loop for the operations that the nest does not take, on its output, in place."""
     output = function.params[-1]
     read = {v.name for op in match.rest for v in op.operands}
     inputs = (match.result, *(v for v in kernel.inputs if v.name in read))
     rest = Kernel(kernel.name, match.rest, inputs, kernel.constants, kernel.outputs)
     taken = [str(p.name) for p in function.params]
-    parameters = Parameters(rest, {match.result.name: output, kernel.outputs[0].name: output}, taken)
-    elementwise_body(parameters, blocked=False)
-    second = parameters.finish()
+    buffers = {match.result.name: output, kernel.outputs[0].name: output}
+    second = vector_elementwise(Parameters(rest, buffers, taken)) if level.dot.staged else None
+    if second is None:
+        parameters = Parameters(rest, buffers, taken)
+        elementwise_body(parameters, blocked=False)
+        second = parameters.finish()
     known = {match.result.name, kernel.outputs[0].name}
     own = [(p, a) for p, a in zip(second.function.params, second.arguments, strict=True) if _name(a) not in known]
     # A tensor that both loops read is passed twice.
-    buffers = [*function.params[:-1], *(p for p, _ in own), output]
     body = tirx.SeqStmt([function.body, second.function.body])
-    merged = tirx.PrimFunc(buffers, body, attrs=function.attrs)
+    merged = tirx.PrimFunc([*function.params[:-1], *(p for p, _ in own), output], body, attrs=function.attrs)
     arguments = (match.anchor.x, *constants, *(a for _, a in own), kernel.outputs[0])
     return LoweredKernel(merged, arguments)
 

@@ -40,6 +40,12 @@ def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
         lowered = dot_product_kernel(kernel, instructions)
         if lowered is not None:
             return lowered
+        if instructions.dot.staged:
+            from qcc.targets.hvx.kernels import vector_kernel
+
+            lowered = vector_kernel(kernel)
+            if lowered is not None:
+                return lowered
     with tir.spelled_floats(target.emits_c):
         return _scalar_nest(kernel, target)
 

@@ -12,14 +12,13 @@ import numpy.typing as npt
 from qcc.targets import hexagon_instructions as hvx
 from qcc.targets import tir
 from qcc.targets.hexagon_instructions import LANES, VECTOR_BYTES
-from qcc.targets.hvx.memory import VECTOR, element_bytes, load_vector, rounded_up, store_bytes, store_vector
-from qcc.targets.nests.epilogue import HIGH_SHIFT, Epilogue, Rescale
+from qcc.targets.hvx.memory import VECTOR, element_bytes, load_vector, store_bytes, store_vector
+from qcc.targets.hvx.memory import rounded_up as room
+from qcc.targets.hvx.rescaling import cut, high_constants, rounded_up
+from qcc.targets.nests.epilogue import Epilogue, Rescale
 from qcc.targets.tir import Body, Buffer, Expr
 
 Int32Array = npt.NDArray[np.int32]
-
-#: The most that an accumulator is shifted left before the multiplication.
-_MOST_LEFT = 30
 
 
 def has_epilogue(epilogue: Epilogue) -> bool:
@@ -50,26 +49,14 @@ def lane_constants(
     shift: npt.NDArray[np.integer] | None,
     columns: npt.NDArray[np.intp],
 ) -> dict[str, Int32Array]:
-    """The constants in the order of the code's lanes: `columns[i]` is the channel of lane `i`, −1 is unused.
-
-    A rescale becomes `((x · 2^l · m) >> 32, rounded) >> t` with `s + l = 32 + t`, `t ≥ 1`. Where `x · 2^l` may leave
-    32 bits (`saturates`), multipliers are brought to 2³⁰ or more first: then `x` can be cut to the bounds that
-    `x · 2^l` allows, since every result beyond 2²⁷ is the same 8-bit code.
-    """
+    """The constants in the order of the code's lanes: `columns[i]` is the channel of lane `i`, −1 is unused."""
     arrays = {"bias": np.where(columns < 0, 0, np.asarray(bias, np.int64)[columns]).astype(np.int32)}
     rescale = epilogue.rescale
     if rescale is None or multiplier is None or shift is None:
         return arrays
-    scales = (np.asarray(a, np.int64).reshape(-1) for a in (multiplier, shift))
-    factors, shifts = (np.broadcast_to(scale, len(bias)).copy() for scale in scales)
-    if saturates(rescale):
-        for channel in range(len(factors)):
-            while 0 < factors[channel] < 2**30 and shifts[channel] < HIGH_SHIFT:
-                factors[channel], shifts[channel] = factors[channel] * 2, shifts[channel] + 1
-            if not factors[channel]:
-                shifts[channel] = HIGH_SHIFT
-    left = np.clip(HIGH_SHIFT - shifts, 0, _MOST_LEFT)
-    lanes = {"multiplier": factors, "shift": np.maximum(shifts + left - 32, 1), "pre_shift": left}
+    factors, shifts = (np.broadcast_to(np.reshape(a, -1), len(bias)) for a in (multiplier, shift))
+    constants = high_constants(factors, shifts, saturates(rescale))
+    lanes = {"multiplier": constants.multiplier, "shift": constants.right, "pre_shift": constants.left}
     return arrays | {
         name: np.where(columns < 0, int(name == "shift"), lanes[name][columns]).astype(np.int32)
         for name, _ in constant_names(epilogue)[1:]
@@ -109,12 +96,10 @@ class Writer:
             return accumulator
         value = accumulator
         if "pre_shift" in known:
-            if saturates(rescale):
-                most = tir.splat(2**31 - 1, LANES) >> known["pre_shift"]
-                value = tir.maximum(tir.minimum(value, most), ~most)
+            value = cut(value, known["pre_shift"]) if saturates(rescale) else value
             value = self.body.let("shifted", value << known["pre_shift"])
-        upper = high_product(self.body, value, known["multiplier"])
-        return self.body.let("rescaled", (upper + known["half"]) >> known["shift"])
+        result = rounded_up(self.body, value, known["multiplier"], known["shift"], known["half"])
+        return self.body.let("rescaled", result)
 
     def narrowed(self, vectors: Sequence[Expr]) -> Expr:
         """One to four vectors of results as bytes, the first vector's first; clamped, and looked up in the table."""
@@ -179,7 +164,7 @@ class Writer:
     def _write_joined(self, rows: Sequence[Sequence[Expr]], offset: Expr, count: int) -> None:
         """Rows that follow one another: put together in local memory, each over the surplus of the one before."""
         total = len(rows) * count
-        local = self.body.allocate("joined", rounded_up(total) + rounded_up(len(rows[0]) * LANES), "int8")
+        local = self.body.allocate("joined", room(total) + room(len(rows[0]) * LANES), "int8")
         for number, row in enumerate(rows):
             for start in range(0, len(row), self.group):
                 place = number * count + start * LANES
@@ -190,12 +175,6 @@ class Writer:
 
     def _value(self, vectors: Sequence[Expr]) -> Expr:
         return self.body.let("bytes", self.narrowed(vectors))
-
-
-def high_product(body: Body, value: Expr, factor: Expr) -> Expr:
-    """`⌊value · factor / 2³²⌋` of 32-bit lanes."""
-    pair = body.let("product", hvx.EVEN_PRODUCT(value, factor))
-    return hvx.UPPER(hvx.ODD_PRODUCT(pair, value, factor))
 
 
 def packed(body: Body, vectors: Sequence[Expr], output_type: str, zero_point: int) -> Expr:

@@ -17,6 +17,9 @@ Array = npt.NDArray[np.generic]
 CPU = "v67"
 """What QEMU 7.2 runs: everything up to v67."""
 
+START = Path(__file__).parents[2] / "targets" / "emulation" / "hexagon_start.c"
+"""Start code, and the functions that compilers call of themselves."""
+
 _RUNNER = r"""
 typedef unsigned char u8; typedef unsigned int u32;
 extern void (*const functions[])();
@@ -47,7 +50,7 @@ static u8 *area(int i, u32 n) {
   }
   return room[i];
 }
-void start(void) {
+int main(void) {
   u32 head[4];
   while (get(head, sizeof head)) { /* function, arguments, first result, 1: at the end of its pages */
     u8 *p[MOST]; u32 sizes[MOST]; u32 failed = 0;
@@ -64,11 +67,8 @@ void start(void) {
     put(&failed, 4);
     for (u32 i = head[2]; i < head[1]; i++) put(p[i], sizes[i]);
   }
-  sys(94, 0, 0, 0, 0, 0, 0);
+  return 0;
 }
-void *memcpy(void *to, const void *from, u32 n) { u8 *t = to; const u8 *f = from; while (n--) *t++ = *f++; return to; }
-void *memset(void *to, int c, u32 n) { u8 *t = to; while (n--) *t++ = (u8)c; return to; }
-asm(".globl _start\n_start:\n { r29 = and(r29, #-128) }\n call start\n");
 """
 
 _TARGET_FLAGS = ("--target=hexagon-unknown-linux-musl", "-mcpu=hexagonv66")
@@ -96,12 +96,14 @@ def link(objects: Sequence[bytes], functions: Sequence[str], folder: Path) -> Pa
     table = "".join(f"void {name}();\n" for name in functions)
     table += "void (*const functions[])() = {" + ", ".join(functions) + "};\n"
     (folder / "runner.c").write_text(_RUNNER + table)
-    subprocess.run(["clang", *_COMPILER_FLAGS, "-c", "runner.c", "-o", "runner.o"], cwd=folder, check=True)
-    names = []
+    sources = {"runner": "runner.c", "start": str(START)}
+    for name, source in sources.items():
+        subprocess.run(["clang", *_COMPILER_FLAGS, "-c", source, "-o", f"{name}.o"], cwd=folder, check=True)
+    names = [f"{name}.o" for name in sources]
     for number, data in enumerate(objects):
         names.append(f"kernels{number}.o")
         (folder / names[-1]).write_bytes(data)
-    subprocess.run(["ld.lld", "-static", "-o", "program", "runner.o", *names], cwd=folder, check=True)
+    subprocess.run(["ld.lld", "-static", "-o", "program", *names], cwd=folder, check=True)
     return folder / "program"
 
 

@@ -1,0 +1,14 @@
+"""Kernels without a dot product that HVX computes in vectors."""
+
+from __future__ import annotations
+
+from qcc.targets.hvx.elementwise import elementwise
+from qcc.targets.kernel import Kernel, LoweredKernel
+from qcc.targets.portable.parameters import Parameters
+
+
+def vector_kernel(kernel: Kernel) -> LoweredKernel | None:
+    """Return `kernel` lowered by the vector nest of its anchor; None where there is none."""
+    if all(op.elementwise for op in kernel.ops):
+        return elementwise(Parameters(kernel))
+    return None

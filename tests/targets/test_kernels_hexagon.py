@@ -1,0 +1,94 @@
+"""Kernels of every operation for Hexagon, in vectors where there is a form, held against the evaluator."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qcc.ir import Array, Value
+from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source
+from qcc.targets.lowering import build_object
+from qcc.targets.target import Target
+from tests.targets import integer_cases, test_elementwise_kernels, test_rescale_kernels
+from tests.targets.hexagon_program import Call, link, run
+from tests.targets.kernel_programs import Case, lower_all
+
+TARGET = "hexagon-unknown-linux-musl+hvxv66"
+Step = tuple[int, Kernel, LoweredKernel]
+
+
+def check(cases: Sequence[Case], folder: Path) -> None:
+    """Compile the kernels of all cases and run them, the first of each case, then the second, …"""
+    target = Target.parse(TARGET)
+    kernels = lower_all(cases, target)
+    flat = [lowered for group in kernels for _, lowered in group]
+    names = [str(lowered.function.attrs["global_symbol"]) for lowered in flat]
+    data = build_object([lowered.function for lowered in flat], target.tvm_target())
+    program = link([data], names, folder)
+    values: list[dict[str, Array]] = [dict(case.inputs) for case in cases]
+
+    def of(number: int, value: Value) -> Array:
+        source = alias_source(cases[number].module, value)
+        known = cases[number].module.constant(source)
+        return values[number][source.name] if known is None else known
+
+    for turn in itertools.count():
+        steps = [(number, *group[turn]) for number, group in enumerate(kernels) if turn < len(group)]
+        if not steps:
+            break
+        for at_end in (True, False):
+            calls = [_call(step, of, at_end) for step in steps]
+            for (number, kernel, _), results in zip(steps, run(program, names, calls), strict=True):
+                for value, found in zip(kernel.outputs, results, strict=True):
+                    values[number][value.name] = found.reshape(value.type.shape)
+    for number, case in enumerate(cases):
+        ops = [op.name for kernel, _ in kernels[number] for op in kernel.ops]
+        for output in case.module.outputs:
+            found = of(number, output.value).reshape(output.value.type.shape)
+            np.testing.assert_array_equal(found, case.expected[output.name], err_msg=f"case {number}: {ops}")
+
+
+def _call(step: Step, of: Callable[[int, Value], Array], at_end: bool) -> Call:
+    number, kernel, lowered = step
+    arguments: list[Array] = []
+    outputs = {value.name for value in kernel.outputs}
+    for argument in lowered.arguments:
+        if isinstance(argument, ConstantArgument):
+            arguments.append(argument.array)
+        elif argument.name in outputs:
+            arguments.append(np.full(argument.type.shape, 77, argument.type.element.storage.dtype))
+        else:
+            arguments.append(of(number, argument))
+    return Call(str(lowered.function.attrs["global_symbol"]), arguments, len(outputs), at_end)
+
+
+def _plain(cases: Iterable[Case]) -> list[Case]:
+    """Cases of integers alone."""
+    return [case for case in cases if not (case.rtol or case.atol or any(op.exact_floats for op in case.module.ops))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [
+        integer_cases.integer_cases,
+        test_elementwise_kernels.all_cases,
+        test_rescale_kernels.integer_cases,
+    ],
+)
+def test_kernels_compute_what_the_evaluator_computes(make: Any, tmp_path: Path) -> None:
+    check(_plain(make()), tmp_path)
+
+
+@pytest.mark.slow
+def test_residual_additions(tmp_path: Path) -> None:
+    check(list(integer_cases.residual_cases()), tmp_path)
+
+
+def test_a_residual_addition(tmp_path: Path) -> None:
+    check(list(integer_cases.residual_cases())[:2], tmp_path)
