@@ -90,5 +90,10 @@ def test_residual_additions(tmp_path: Path) -> None:
     check(list(integer_cases.residual_cases()), tmp_path)
 
 
+@pytest.mark.slow
+def test_pools_and_sums(tmp_path: Path) -> None:
+    check(_plain([*integer_cases.pool_cases(), *integer_cases.reduction_cases()]), tmp_path)
+
+
 def test_a_residual_addition(tmp_path: Path) -> None:
     check(list(integer_cases.residual_cases())[:2], tmp_path)
