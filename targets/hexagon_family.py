@@ -18,8 +18,19 @@ HEXAGON_FEATURES: dict[str, str] = {
 HEXAGON_CPUS: dict[str, tuple[str, ...]] = {name.replace("hvx", "hexagon"): (name,) for name in HEXAGON_FEATURES}
 """Processors by LLVM's names."""
 
-_TABLES: dict[str, str] = {}
-"""Where the table of vector instructions of a version is; without one the scalar nests do all."""
+TABLE = "qcc.targets.hexagon_instructions:HVX_V66"
+"""Where the table of vector instructions is; later versions have them all."""
+
+
+def hexagon_llvm(feature: str) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
+    """Return the entries of TVM's target dictionary for a version of HVX.
+
+    The option keeps a pass of LLVM from joining unaligned loads into aligned ones: it reads up to a vector behind the
+    last byte for it.
+    """
+    mattr = (f"+{feature}", "+hvx-length128b")
+    cpu = feature.replace("hvxv", "hexagonv")
+    return (("kind", "llvm"), ("mtriple", HEXAGON), ("mcpu", cpu), ("mattr", mattr), ("cl-opt", ("-hvc-va:bool=0",)))
 
 
 @dataclass(frozen=True)
@@ -44,14 +55,13 @@ class HexagonFamily(TargetFamily):
             linkers=(clang(*flags), zig("-target", "hexagon-linux-musl")),
             sources=("linux_files.c", "hexagon_start.c"),
         )
-        mattr = (f"+{feature}", "+hvx-length128b")
         return Target(
             HEXAGON,
             (feature,),
             cpu,
             family=self.name,
-            llvm=(("kind", "llvm"), ("mtriple", HEXAGON), ("mcpu", f"hexagonv{version}"), ("mattr", mattr)),
-            table=_TABLES.get(feature, ""),
+            llvm=hexagon_llvm(feature),
+            table=TABLE,
             machine="hexagon",
             alignment=128,
             link=link,

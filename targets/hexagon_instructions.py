@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcc.targets import tir
+from qcc.targets.hexagon_family import hexagon_llvm
 from qcc.targets.instructions import STEP, Array, DotInstruction, VectorLevel
 from qcc.targets.tir import Body, Buffer, Expr
 
@@ -263,14 +264,7 @@ class VectorReduce(DotInstruction):
 
 HVX_V66 = VectorLevel(
     "hvxv66",
-    (
-        ("kind", "llvm"),
-        ("mtriple", "hexagon-unknown-linux-musl"),
-        ("mcpu", "hexagonv66"),
-        ("mattr", ("+hvxv66", "+hvx-length128b")),
-        # Joins unaligned loads into aligned ones, and reads up to a vector behind the last byte for it.
-        ("cl-opt", ("-hvc-va:bool=0",)),
-    ),
+    hexagon_llvm("hvxv66"),
     VectorReduce(name="vrmpy", lanes=LANES, registers=32, temporaries=2, staged=True),
     (),
 )

@@ -11,6 +11,7 @@ import pytest
 from qcc.targets import tir
 from qcc.targets.hexagon_instructions import HVX_V66, INSTRUCTIONS, VECTOR_BYTES, Instruction
 from qcc.targets.lowering import build_object
+from qcc.targets.target import Target
 from tests.targets.hexagon_program import Array, Call, link, run
 
 SIZES = {"vector": 128, "pair": 256, "word": 4, "quad": 8}
@@ -90,3 +91,9 @@ def test_a_dot_product_once_the_surplus_is_taken_back(input_type: str) -> None:
     offset = dot.activation_offset(input_type)
     result -= 128 * (activation.astype(np.int64) + offset).sum() + offset * weights.sum(axis=1, dtype=np.int64)
     np.testing.assert_array_equal(result, weights.astype(np.int64) @ activation.astype(np.int64))
+
+
+def test_the_target_uses_the_table() -> None:
+    for feature in ("hvxv66", "hvxv68"):
+        assert Target.parse(f"hexagon-unknown-linux-musl+{feature}").instructions is HVX_V66
+    assert HVX_V66.target() == Target.parse("hexagon-unknown-linux-musl+hvxv66").tvm_target()
