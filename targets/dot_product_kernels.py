@@ -15,14 +15,16 @@ import numpy as np
 from tvm import tirx
 
 from qcc.ir import Array, Op, Value
-from qcc.ir.ops import LARGEST_SHIFT, Conv2d, Matmul, Rescale, Table
+from qcc.ir.ops import LARGEST_SHIFT, Conv2d, Matmul, Rescale, RescaleFloat, Table
 from qcc.targets.hvx.elementwise import elementwise as vector_elementwise
 from qcc.targets.hvx.writer import has_epilogue, vector_table
 from qcc.targets.instructions import VectorLevel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
 from qcc.targets.nests.convolution import Convolution, convolution, packed_constants
-from qcc.targets.nests.epilogue import Epilogue, rescale_for
+from qcc.targets.nests.epilogue import Epilogue, rescale_for, twice_rounded
+from qcc.targets.nests.epilogue import Rescale as RescaleForm
 from qcc.targets.nests.matmul import matmul
+from qcc.targets.nests.rounding_forms import ACCUMULATOR_LIMIT
 from qcc.targets.portable.elementwise import elementwise_body
 from qcc.targets.portable.parameters import Parameters, storage_dtype
 from qcc.targets.portable.sums import sum_bounds
@@ -35,6 +37,7 @@ _COMMENTS = {
     "bias": "bias, zero points folded in",
     "multiplier": "multipliers",
     "shift": "shifts",
+    "factor": "factors",
     "pre_shift": "left shifts before the multiplication",
     "table": "table",
 }
@@ -45,7 +48,7 @@ class _Match:
     """The operations of a kernel that the nest takes."""
 
     anchor: Conv2d | Matmul
-    rescale: Rescale | None
+    rescale: Rescale | RescaleFloat | None
     table: Table | None
     rest: tuple[Op, ...]
 
@@ -57,7 +60,7 @@ class _Match:
 
 def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | None:
     """Return the kernel lowered by the dot-product nests; None where they can't compute it."""
-    match = _match(kernel)
+    match = _match(kernel, level.dot.roundings)
     if match is None:
         return None
     spec = _specification(kernel, match)
@@ -73,20 +76,21 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
 
 def packing(kernel: Kernel, level: VectorLevel) -> str:
     """Return the name of the order in which `dot_product_kernel` stores the weights; empty where that is None."""
-    match = _match(kernel)
+    match = _match(kernel, level.dot.roundings)
     if match is None:
         return ""
     spec = _specification(kernel, match)
     return "" if level.dot.staged and not has_epilogue(spec.epilogue) else spec.packing(level.dot)
 
 
-def _match(kernel: Kernel) -> _Match | None:
+def _match(kernel: Kernel, roundings: frozenset[str]) -> _Match | None:
     """What of the kernel the nest takes; None where that is not the anchor or not what has to follow."""
     anchor, rest = kernel.anchor, kernel.ops[1:]
     if not isinstance(anchor, Conv2d | Matmul) or not _fits(kernel, anchor):
         return None
-    rescale = rest[0] if rest and isinstance(rest[0], Rescale) and rest[0].x == anchor.result else None
-    if rescale is not None and not _takes(kernel, rescale):
+    first = rest[0] if rest else None
+    rescale = first if isinstance(first, Rescale | RescaleFloat) and first.x == anchor.result else None
+    if rescale is not None and not _takes(kernel, anchor, rescale, roundings):
         rescale = None
     table = rest[1] if rescale is not None and len(rest) > 1 and isinstance(rest[1], Table) else None
     if table is not None and not (rescale is not None and table.x == rescale.result and _looks_up(kernel, table)):
@@ -118,16 +122,38 @@ def _fits(kernel: Kernel, anchor: Conv2d | Matmul) -> bool:
     return bias and storage_dtype(anchor.x.type) in ("int8", "uint8")
 
 
-def _takes(kernel: Kernel, rescale: Rescale) -> bool:
+def _takes(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFloat, roundings: frozenset[str]) -> bool:
     """Whether the nest's epilogue computes this rescale."""
+    if isinstance(rescale, RescaleFloat):
+        return "float" in roundings and _takes_float(kernel, rescale)
+    if rescale.rounding not in roundings:
+        return False
     multiplier, shift = (kernel.constants.get(v.name) for v in (rescale.multiplier, rescale.shift))
     if multiplier is None or shift is None:
         return False
-    channels = rescale.x.type.shape[-1]
-    per_channel = multiplier.size == 1 or (multiplier.size == channels and multiplier.shape[-1:] == (channels,))
+    per_channel = _by_channel(multiplier, rescale)
     in_range = multiplier.min() >= 0 and SHIFTS[0] <= shift.min() and shift.max() <= SHIFTS[1]
-    plain = rescale.rounding == "half_up" and rescale.input_zero_point == 0
+    plain = rescale.input_zero_point == 0
+    if rescale.rounding != "half_up":
+        low, high = sum_bounds(anchor, kernel.constants)
+        left = max(31 - int(shift.min(initial=31)), 0)
+        plain = plain and max(-low, high) << left < ACCUMULATOR_LIMIT
     return bool(per_channel and in_range and plain and storage_dtype(rescale.result.type) in ("int8", "uint8", "int32"))
+
+
+def _takes_float(kernel: Kernel, rescale: RescaleFloat) -> bool:
+    """Whether the nest's epilogue computes this rescale in binary32."""
+    factor = kernel.constants.get(rescale.factor.name)
+    if factor is None or factor.dtype != np.float32 or rescale.offset is not None:
+        return False
+    plain = rescale.rounding == "half_even" and rescale.input_zero_point == 0
+    return plain and _by_channel(factor, rescale) and storage_dtype(rescale.result.type) in ("int8", "uint8")
+
+
+def _by_channel(constants: Array, op: Rescale | RescaleFloat) -> bool:
+    """Whether there is one constant, or one a channel."""
+    channels = op.x.type.shape[-1]
+    return constants.size == 1 or (constants.size == channels and constants.shape[-1:] == (channels,))
 
 
 def _looks_up(kernel: Kernel, table: Table) -> bool:
@@ -174,12 +200,19 @@ def _epilogue(kernel: Kernel, match: _Match) -> Epilogue:
     output: Any = storage_dtype(match.result.type)
     if match.rescale is None:
         return Epilogue("int32")
-    rescale = match.rescale
-    low, high = sum_bounds(match.anchor, kernel.constants)
-    limit = min(max(-low, high), 2**31)
+    return Epilogue(output, _form(kernel, match.anchor, match.rescale), table=match.table is not None)
+
+
+def _form(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFloat) -> RescaleForm:
+    """The nest's own description of a rescale."""
+    ends = (rescale.output_zero_point, rescale.minimum, rescale.maximum)
+    if isinstance(rescale, RescaleFloat):
+        return RescaleForm(*ends, form="float")
     shift = kernel.constants[rescale.shift.name]
-    own = rescale_for(shift, rescale.output_zero_point, rescale.minimum, rescale.maximum, limit)
-    return Epilogue(output, own, table=match.table is not None)
+    if rescale.rounding != "half_up":
+        return twice_rounded("double" if rescale.rounding == "double" else "double_up", shift, *ends)
+    low, high = sum_bounds(anchor, kernel.constants)
+    return rescale_for(shift, *ends, min(max(-low, high), 2**31))
 
 
 def _constants(kernel: Kernel, match: _Match, spec: Convolution, level: VectorLevel) -> Mapping[str, Array]:
@@ -189,8 +222,9 @@ def _constants(kernel: Kernel, match: _Match, spec: Convolution, level: VectorLe
     bias = np.zeros(outputs, np.int32) if anchor.bias is None else kernel.constants[anchor.bias.name]
     scales: list[Any] = []
     if match.rescale is not None:
-        operands = (match.rescale.multiplier, match.rescale.shift)
-        scales = [kernel.constants[v.name].reshape(-1) for v in operands]
+        floats = isinstance(match.rescale, RescaleFloat)
+        scales = [kernel.constants[v.name].reshape(-1) for v in match.rescale.operands[1:]]
+        scales += [np.zeros(1, np.int32)] if floats else []
     arrays: dict[str, Array] = dict(packed_constants(spec, level.dot, _weights(kernel, anchor), bias, *scales))
     if match.table is not None:
         table = kernel.constants[match.table.table.name]

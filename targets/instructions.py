@@ -57,6 +57,10 @@ class DotInstruction(ABC):
     """Whether the nests of long vectors (`targets/hvx`) are used: for machines whose vectors hold the
     bytes of many pixels, and that read activations through aligned scalar registers."""
 
+    roundings: frozenset[str] = field(default=frozenset({"half_up"}), kw_only=True)
+    """Rescales that the epilogue is made for: names of `qcc.ir.ROUNDINGS`, and `float` for binary32; kernels with
+    others take the scalar nests."""
+
     @property
     def accumulator_type(self) -> str:
         """TIR's name of the accumulator vector."""
@@ -104,6 +108,14 @@ class DotInstruction(ABC):
 
     def high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
         """`⌊value · factor / 2³²⌋` in int32 lanes; None: nothing is better than 64-bit products of alternate lanes."""
+        del body, value, factor
+        return None
+
+    def doubled_high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
+        """`⌊(value · factor + 2^30) / 2^31⌋` in int32 lanes, for factors that are not negative.
+
+        None: nothing is better than 64-bit products of alternate lanes.
+        """
         del body, value, factor
         return None
 

@@ -22,6 +22,9 @@ _SIGN_BITS = -0x7F7F7F80
 """0x80808080 as an int32."""
 
 
+_ROUNDINGS = frozenset({"half_up", "double", "double_up", "float"})
+
+
 def _pairs(value: Expr, weight: Expr) -> tuple[Expr, Expr]:
     """Int32 lanes as pairs of int16 whose second product is zero: the upper half of each weight is cleared."""
     lanes = int(value.ty.dtype.lanes)
@@ -152,6 +155,7 @@ AVX2 = _vector_level(
         lanes=8,
         registers=16,
         temporaries=3,
+        roundings=_ROUNDINGS,
         weight_registers=2,
         intrinsic="llvm.x86.avx2.pmadd.wd",
     ),
@@ -163,6 +167,7 @@ AVX_VNNI = _vector_level(
         lanes=8,
         registers=16,
         temporaries=2,
+        roundings=_ROUNDINGS,
         intrinsic="llvm.x86.avx512.vpdpbusd.256",
         zero="llvm.x86.avx2.mpsadbw",
     ),
@@ -174,6 +179,7 @@ AVX512_VNNI = _vector_level(
         lanes=16,
         registers=32,
         temporaries=2,
+        roundings=_ROUNDINGS,
         intrinsic="llvm.x86.avx512.vpdpbusd.512",
         zero="llvm.x86.avx512.dbpsadbw.512",
     ),

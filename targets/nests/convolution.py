@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -241,13 +241,14 @@ def packed_constants(
     dot: DotInstruction,
     weights: npt.NDArray[np.int8],
     bias: npt.NDArray[np.integer],
-    multiplier: npt.NDArray[np.integer] | None = None,
+    multiplier: npt.NDArray[Any] | None = None,
     shift: npt.NDArray[np.integer] | None = None,
 ) -> dict[str, Array]:
     """The constant arguments of `convolution` by name, in the order of its parameters, the table excepted.
 
     `weights` is `[output channels, kernel height, kernel width, input channels / groups]`. `bias` is the layer's own:
-    the zero point terms are folded in here. `multiplier` and `shift` have one element or one for each channel.
+    the zero point terms are folded in here. `multiplier` and `shift` have one element or one for each channel;
+    of the form `float`, `multiplier` holds the factors.
     """
     if dot.staged:
         from qcc.targets.hvx.convolution import staged_constants

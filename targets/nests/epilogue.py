@@ -6,6 +6,9 @@ The rescale is exact: `y = clamp(⌊(x · m + 2^(s−1)) / 2^s⌋ + z, low, high
 Two forms compute it. `high` keeps only the upper halves of the products: with `s = 32 + t` and `t ≥ 1` the rounding
 constant is a multiple of 2³², so `⌊(⌊x·m / 2³²⌋ + 2^(t−1)) / 2^t⌋` is the same number, in 32-bit lanes. A column with
 `s < 33` joins in when its accumulator has bits to spare: `x · 2^l` with `s + l = 33`. `wide` works for everything.
+
+Other arithmetic profiles have forms of their own (`rounding_forms`): `double`, `double_up`, and `float`, whose factors
+take the place of multipliers and shifts.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ import numpy.typing as npt
 from qcc.ir import IrError
 from qcc.targets import tir
 from qcc.targets.instructions import DotInstruction
+from qcc.targets.nests.lanes import halves, interleave, lanes_of
+from qcc.targets.nests.rounding_forms import doubled_high_product, in_float, rounding_division
 from qcc.targets.tir import Body, Buffer, Expr
 
 OutputType: TypeAlias = Literal["int8", "uint8", "int32"]
-Form: TypeAlias = Literal["high", "wide"]
+Form: TypeAlias = Literal["high", "wide", "double", "double_up", "float"]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
 
 HIGH_SHIFT = 33
@@ -56,7 +61,9 @@ class Epilogue:
     def constants(self) -> tuple[tuple[str, str], ...]:
         """Names and element types of the constant arrays, in the order of the parameters."""
         names = [("bias", "int32")]
-        if self.rescale is not None:
+        if self.rescale is not None and self.rescale.form == "float":
+            names += [("factor", "float32")]
+        elif self.rescale is not None:
             names += [("multiplier", "int32"), ("shift", "int32")]
             names += [("pre_shift", "int32")] if self.rescale.pre_shift else []
         return (*names, ("table", self.output_type)) if self.table else tuple(names)
@@ -75,18 +82,28 @@ def rescale_for(
     return Rescale(zero_point, low, high, form, pre_shift=form == "high" and need > 0)
 
 
+def twice_rounded(form: Form, shift: npt.NDArray[np.integer], zero_point: int, low: int, high: int) -> Rescale:
+    """The `Rescale` of the form `double` or `double_up`, for accumulators x with |x·2^(31 − s)| < 2^30."""
+    return Rescale(zero_point, low, high, form, pre_shift=int(np.min(shift)) < 31)
+
+
 def packed_rescale(
-    rescale: Rescale, multiplier: npt.NDArray[np.integer], shift: npt.NDArray[np.integer], columns: npt.NDArray[np.intp]
-) -> dict[str, Int32Array]:
+    rescale: Rescale, multiplier: npt.NDArray[np.generic], shift: npt.NDArray[np.integer], columns: npt.NDArray[np.intp]
+) -> dict[str, npt.NDArray[np.generic]]:
     """Multipliers and shifts in the order of the code's lanes: `columns[i]` is the column of lane `i`, −1 is unused.
 
-    Scalars or arrays of one element stand for every column.
+    Scalars or arrays of one element stand for every column. Of the form `float`, `multiplier` holds the factors.
     """
     count = int(columns.max()) + 1
+    if rescale.form == "float":
+        reals = np.broadcast_to(np.asarray(multiplier, np.float32).reshape(-1), count)
+        return {"factor": np.where(columns < 0, np.float32(0), reals[columns])}
     factors = np.broadcast_to(np.asarray(multiplier, np.int64).reshape(-1), count)
     shifts = np.broadcast_to(np.asarray(shift, np.int64).reshape(-1), count)
-    left = np.maximum(HIGH_SHIFT - shifts, 0) if rescale.form == "high" else np.zeros(count, np.int64)
-    packed = shifts + left - (32 if rescale.form == "high" else 0)
+    own = {"high": HIGH_SHIFT, "double": 31, "double_up": 31}.get(rescale.form, 0)
+    left = np.maximum(own - shifts, 0)
+    packed = shifts + left - (32 if rescale.form == "high" else own)
+    arrays: dict[str, npt.NDArray[np.generic]]
     arrays = {"multiplier": _in_lane_order(factors, columns, 0), "shift": _in_lane_order(packed, columns, 1)}
     if rescale.pre_shift:
         arrays["pre_shift"] = _in_lane_order(left, columns, 0)
@@ -137,7 +154,7 @@ class EpilogueEmitter:
         rescale = self.epilogue.rescale
         if rescale is None:
             return value
-        clamped = self._saturated(body, value, rescale)
+        clamped = value if rescale.form == "float" else self._saturated(body, value, rescale)
         if clamped is None:
             clamped = _clamp(value, rescale, "int32")
         return tir.cast(clamped, f"{self.epilogue.output_type}x{self.lanes}")
@@ -155,7 +172,8 @@ class EpilogueEmitter:
             return None
         narrow = self.dot.narrow(body, values, self.epilogue.output_type)
         info = np.iinfo(self.epilogue.output_type)
-        if narrow is None or (rescale.low, rescale.high) == (info.min, info.max):
+        whole = rescale.form == "float" or (rescale.low, rescale.high) == (info.min, info.max)
+        if narrow is None or whole:
             return narrow
         return _clamp(body.let("narrow", narrow), rescale, self.epilogue.output_type)
 
@@ -169,38 +187,13 @@ def _rescale(emitter: EpilogueEmitter) -> Rescale:
 
 def _offset(value: Expr, rescale: Rescale, dtype: str) -> Expr:
     """Add the zero point."""
-    return value + tir.splat(rescale.zero_point, _lanes(value), dtype) if rescale.zero_point else value
+    return value + tir.splat(rescale.zero_point, lanes_of(value), dtype) if rescale.zero_point else value
 
 
 def _clamp(value: Expr, rescale: Rescale, dtype: str) -> Expr:
     """Clamp to the range of the rescale."""
-    below = tir.minimum(value, tir.splat(rescale.high, _lanes(value), dtype))
-    return tir.maximum(below, tir.splat(rescale.low, _lanes(value), dtype))
-
-
-def _lanes(vector: Expr) -> int:
-    return int(vector.ty.dtype.lanes)
-
-
-def _halves(body: Body, name: str, vector: Expr) -> tuple[Expr, Expr]:
-    """The even and the odd int32 lanes, each sign-extended in place to int64: what `vpmuldq` reads.
-
-    The odd lanes are moved by a shuffle. An arithmetic shift of 64-bit lanes would not do: AVX2 has none, and LLVM no
-    longer sees the 32-bit factors behind its replacement.
-    """
-    lanes = _lanes(vector)
-    known = body.let(name, vector)
-    by = tir.splat(32, lanes // 2, "int64")
-    odd = tir.extract(known, [lane | 1 for lane in range(lanes)])
-    even_pairs, odd_pairs = (tir.reinterpret(value, f"int64x{lanes // 2}") for value in (known, odd))
-    return (even_pairs << by) >> by, (odd_pairs << by) >> by
-
-
-def _interleave(even: Expr, odd: Expr) -> Expr:
-    """Int32 lanes from int64 lanes: the low halves of `even`, the high halves of `odd`."""
-    lanes = _lanes(even)
-    mask = tir.splat(0xFFFFFFFF, lanes, "int64")
-    return tir.reinterpret((even & mask) | (odd & ~mask), f"int32x{lanes * 2}")
+    below = tir.minimum(value, tir.splat(rescale.high, lanes_of(value), dtype))
+    return tir.maximum(below, tir.splat(rescale.low, lanes_of(value), dtype))
 
 
 def _high(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
@@ -214,39 +207,63 @@ def _high(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: di
     upper = body.let("upper", upper)
     rounded = dot.rounding_shift(body, upper, shift)
     if rounded is None:
-        one = tir.splat(1, _lanes(shift))
+        one = tir.splat(1, lanes_of(shift))
         rounded = (upper + (one << (shift - one))) >> shift
     return _offset(rounded, rescale, "int32")
 
 
 def _high_product(body: Body, value: Expr, factor: Expr) -> Expr:
     """`⌊value · factor / 2³²⌋` in int32 lanes: two widening multiplies and one blend."""
-    lanes = _lanes(value)
+    lanes = lanes_of(value)
     if lanes == 1:
         product = tir.cast(value, "int64") * tir.cast(factor, "int64")
         return tir.cast(product >> tir.constant(32, "int64"), "int32")
-    (even, odd), (even_factor, odd_factor) = (_halves(body, n, v) for n, v in (("pairs", value), ("factors", factor)))
-    return _interleave((even * even_factor) >> tir.splat(32, lanes // 2, "int64"), odd * odd_factor)
+    (even, odd), (even_factor, odd_factor) = (halves(body, n, v) for n, v in (("pairs", value), ("factors", factor)))
+    return interleave((even * even_factor) >> tir.splat(32, lanes // 2, "int64"), odd * odd_factor)
 
 
 def _wide(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
     """The `wide` form: 64-bit lanes up to the clamp, for every shift and every accumulator."""
     rescale = _rescale(emitter)
-    if _lanes(accumulator) == 1:
+    if lanes_of(accumulator) == 1:
         values = [tir.cast(v, "int64") for v in (accumulator, constants["multiplier"], constants["shift"])]
         return tir.cast(_wide_lanes(body, rescale, *values), "int32")
     vectors = (accumulator, constants["multiplier"], constants["shift"])
-    halves = [_halves(body, n, v) for n, v in zip(("pairs", "factors", "shifts"), vectors, strict=True)]
+    halves = [halves(body, n, v) for n, v in zip(("pairs", "factors", "shifts"), vectors, strict=True)]
     even, odd = (_wide_lanes(body, rescale, *lanes) for lanes in zip(*halves, strict=True))
-    return _interleave(even, odd << tir.splat(32, _lanes(odd), "int64"))
+    return interleave(even, odd << tir.splat(32, lanes_of(odd), "int64"))
 
 
 def _wide_lanes(body: Body, rescale: Rescale, value: Expr, factor: Expr, shift: Expr) -> Expr:
     """The rescale in int64 lanes."""
-    one = tir.splat(1, _lanes(value), "int64")
+    one = tir.splat(1, lanes_of(value), "int64")
     rounded = (value * factor + (one << (shift - one))) >> shift
     return body.let("clamped", _clamp(_offset(rounded, rescale, "int64"), rescale, "int64"))
 
 
-_FORMS: dict[Form, Callable[[EpilogueEmitter, Body, Expr, dict[str, Expr]], Expr]] = {"high": _high, "wide": _wide}
+def _double(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
+    """The forms `double` and `double_up`: two roundings, in 32-bit lanes but for the product."""
+    rescale, dot = _rescale(emitter), emitter.dot
+    if rescale.pre_shift:
+        accumulator = body.let("shifted", accumulator << constants["pre_shift"])
+    doubled = dot.doubled_high_product(body, accumulator, constants["multiplier"])
+    if doubled is None:
+        doubled = doubled_high_product(body, accumulator, constants["multiplier"])
+    upper = body.let("doubled", doubled)
+    return _offset(rounding_division(upper, constants["shift"], rescale.form == "double"), rescale, "int32")
+
+
+def _float(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
+    """The form `float`: one product in binary32, clamped and rounded to even."""
+    rescale = _rescale(emitter)
+    return in_float(body, accumulator, constants["factor"], rescale.zero_point, rescale.low, rescale.high)
+
+
+_FORMS: dict[Form, Callable[[EpilogueEmitter, Body, Expr, dict[str, Expr]], Expr]] = {
+    "high": _high,
+    "wide": _wide,
+    "double": _double,
+    "double_up": _double,
+    "float": _float,
+}
 """One entry for each way to compute a rescale; another rounding is another entry."""
