@@ -229,8 +229,8 @@ def _wide(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: di
         values = [tir.cast(v, "int64") for v in (accumulator, constants["multiplier"], constants["shift"])]
         return tir.cast(_wide_lanes(body, rescale, *values), "int32")
     vectors = (accumulator, constants["multiplier"], constants["shift"])
-    halves = [halves(body, n, v) for n, v in zip(("pairs", "factors", "shifts"), vectors, strict=True)]
-    even, odd = (_wide_lanes(body, rescale, *lanes) for lanes in zip(*halves, strict=True))
+    pairs = [halves(body, n, v) for n, v in zip(("pairs", "factors", "shifts"), vectors, strict=True)]
+    even, odd = (_wide_lanes(body, rescale, *lanes) for lanes in zip(*pairs, strict=True))
     return interleave(even, odd << tir.splat(32, lanes_of(odd), "int64"))
 
 
