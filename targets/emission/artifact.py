@@ -22,6 +22,7 @@ from .integrity import describe_files
 from .interface import Interface, interface_of
 from .machine_code import machine_code
 from .program import Program, Progress, lower_program
+from .project_files import project_files
 from .toolchain import c_compiler
 
 
@@ -74,6 +75,7 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
         built = machine_code(interface, program, target)
         files |= {f"lib{name}.a": built.archive, f"lib{name}.so": built.shared}
         figures, version, flags = measure_object(built.object, program), c_compiler().version, ()
+    files |= project_files(name, target)
     measured = None if version is None else {"compiler": version, "flags": list(flags)}
     files[f"{name}.qir"] = print_module(module).encode()
     manifest = {
