@@ -21,7 +21,7 @@ from .errors import (
     VerifyError,
     nearest,
 )
-from .evaluator import Observer, check_inputs, evaluate, evaluate_op, real, stored
+from .evaluator import Observer, check_inputs, evaluate, evaluate_op, evaluate_sequence, real, stored
 from .files import load_module, parse_bytes, save_module
 from .fixed_point import (
     ROUNDINGS,
@@ -39,7 +39,7 @@ from .interpolated_functions import (
     interpolated_table,
     sigmoid_table,
 )
-from .module import Module, Output
+from .module import Module, Output, State
 from .naming import c_identifier, free_name
 from .op import (
     ANY_STAGE,
@@ -132,6 +132,7 @@ __all__ = [  # by topic
     "OptionalOperand",
     "Output",
     "Stage",
+    "State",
     "Value",
     "attribute_fields",
     "c_identifier",
@@ -164,6 +165,7 @@ __all__ = [  # by topic
     "check_inputs",
     "evaluate",
     "evaluate_op",
+    "evaluate_sequence",
     "interpolated",
     "interpolated_sigmoid",
     "interpolated_table",

@@ -7,7 +7,7 @@ from typing import Any
 
 from .attributes import check_names
 from .errors import IrError
-from .module import Module, Output
+from .module import Module, Output, State
 from .naming import c_identifier, free_name
 from .op import Op, Stage, check_arity, replace_op, required_attributes
 from .ops.constant import Constant
@@ -32,6 +32,7 @@ class Builder:
         self.ops: list[Op] = []
         self._inputs: list[Value] = []
         self._outputs: list[Output] = []
+        self._states: list[State] = []
         self._names: set[str] = set()
         self._definitions: dict[str, Op] = {}
 
@@ -48,6 +49,12 @@ class Builder:
         self._names.add(name)
         self._inputs.append(Value(name, type))
         return self._inputs[-1]
+
+    def state(self, name: str, type: TensorType, initial: Array) -> Value:
+        """Add a state and return what a run reads of it; `output` of the same name says what it becomes."""
+        value = self.input(name, type)
+        self._states.append(State(name, Dense(initial)))
+        return value
 
     def emit(self, op_class: type[Op], *operands: Value, name: str = "", **attributes: Any) -> Value:
         """Append an operation with one result and return that result.
@@ -114,5 +121,6 @@ class Builder:
         from .verifier import verify
 
         module = Module(self.name, self.stage, tuple(self._inputs), tuple(self.ops), tuple(self._outputs))
+        module = module.replace(states=tuple(self._states))
         verify(module)
         return module

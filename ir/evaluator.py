@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -20,7 +20,8 @@ def evaluate(module: Module, inputs: Mapping[str, Array], observe: Observer | No
     """Return the outputs of `module` by name.
 
     Args:
-        inputs: one array for each input, of its shape; codes (storage type) for quantized inputs.
+        inputs: one array for each input, of its shape; codes (storage type) for quantized inputs. A state that is left
+            out is as it is before the first run; the outputs tell what it becomes (see `evaluate_sequence`).
         observe: called with each value and its data as soon as it is known, inputs and constants included.
     """
     values = check_inputs(module, inputs)
@@ -40,8 +41,25 @@ def evaluate(module: Module, inputs: Mapping[str, Array], observe: Observer | No
     return {o.name: values[o.value.name] for o in module.outputs}
 
 
+def evaluate_sequence(
+    module: Module, samples: Iterable[Mapping[str, Array]], observe: Observer | None = None
+) -> Iterator[dict[str, Array]]:
+    """Yield the outputs of one run after the other: each reads the states that the run before it left.
+
+    Args:
+        samples: the inputs of each run; states that a sample gives take the place of those of the run before.
+        observe: as for `evaluate`.
+    """
+    states = module.initial_states
+    for sample in samples:
+        outputs = evaluate(module, {**states, **sample}, observe)
+        states = {name: outputs[name] for name in states}
+        yield outputs
+
+
 def check_inputs(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Return the inputs as arrays of their storage types; EvaluationError names what is missing or does not fit."""
+    inputs = {**module.initial_states, **inputs}
     names = [v.name for v in module.inputs]
     unknown = sorted(set(inputs) - set(names))
     missing = [n for n in names if n not in inputs]

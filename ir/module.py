@@ -11,7 +11,7 @@ from .errors import IrError
 from .op import Op, Stage
 from .ops.constant import Constant
 from .types import Array
-from .value import Value
+from .value import Dense, Value
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,21 @@ class Output:
 
     name: str
     value: Value
+
+
+@dataclass(frozen=True)
+class State:
+    """What a module keeps from one run to the next.
+
+    A run reads it as the input `name` and gives what it becomes as the output `name`; the caller ties the two together.
+
+    Attributes:
+        name: of an input, and of an output of the same type.
+        initial: the data before the first run, in the storage type: codes, where the input is quantized.
+    """
+
+    name: str
+    initial: Dense
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class Module:
         ops: operations, each after the definitions of its operands.
         outputs: what is returned.
         attributes: facts about the module as text, such as `recipe` or `target`, in order.
+        states: the inputs and outputs that are kept from one run to the next.
     """
 
     name: str
@@ -41,6 +57,22 @@ class Module:
     ops: tuple[Op, ...]
     outputs: tuple[Output, ...]
     attributes: tuple[tuple[str, str], ...] = field(default=())
+    states: tuple[State, ...] = field(default=())
+
+    @cached_property
+    def initial_states(self) -> dict[str, Array]:
+        """The data of each state before the first run, by name."""
+        return {s.name: s.initial.array for s in self.states}
+
+    @cached_property
+    def caller_inputs(self) -> tuple[Value, ...]:
+        """The inputs without those that read a state."""
+        return tuple(v for v in self.inputs if v.name not in self.initial_states)
+
+    @cached_property
+    def caller_outputs(self) -> tuple[Output, ...]:
+        """The outputs without those that a state becomes."""
+        return tuple(o for o in self.outputs if o.name not in self.initial_states)
 
     @cached_property
     def definitions(self) -> dict[str, Op]:

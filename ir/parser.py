@@ -14,7 +14,7 @@ import numpy as np
 
 from .attributes import check_names
 from .errors import IrError, ParseError, VerifyError
-from .module import Module, Output
+from .module import Module, Output, State
 from .op import Op, Stage, attribute_fields, check_arity, op_class_named, required_attributes
 from .types import (
     SCALAR_TYPES,
@@ -133,6 +133,7 @@ class _Reader:
         ops: list[Op] = []
         outputs: list[Output] = []
         attributes: list[tuple[str, str]] = []
+        states: list[State] = []
         for node in statements:
             match node.data:
                 case "module_attribute":
@@ -143,6 +144,10 @@ class _Reader:
                 case "input":
                     inputs.append(self.define(node, self.name(node.children[0]), self.tensor(node.children[1])))
                     self.nodes[id(inputs[-1])] = node
+                case "state":
+                    value = self.operand(node.children[0])
+                    states.append(State(value.name, self.dense(node.children[1], (value,))))
+                    self.nodes[id(states[-1])] = node
                 case "op":
                     ops.append(self.op(node))
                     self.nodes[id(ops[-1])] = node
@@ -157,6 +162,7 @@ class _Reader:
             tuple(ops),
             tuple(outputs),
             tuple(attributes),
+            tuple(states),
         )
         self.nodes[id(module)] = body
         return module

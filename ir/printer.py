@@ -47,6 +47,7 @@ class Printer:
         """Return the text of the module."""
         body = [f"  attribute {json.dumps(k)} = {json.dumps(v)}" for k, v in module.attributes]
         body += [f"  input {self.value(v)} : {self.type(v.type)}" for v in module.inputs]
+        body += [self.state(module.input_named(s.name), s.initial) for s in module.states]
         body += ["  " + self.op(op) for op in module.ops]
         body += [f"  output {self.value(o.value)} as {json.dumps(o.name)}" for o in module.outputs]
         lines = [f"type {alias} = {text}" for text, alias in self.aliases.items()]
@@ -54,6 +55,10 @@ class Printer:
         if self.blobs and self.resources is Resources.INLINE:
             lines += ["resources {", *(f"  {k} = {blob_text(v)}" for k, v in self.blobs.items()), "}"]
         return "\n".join(lines) + "\n"
+
+    def state(self, value: Value, initial: Dense) -> str:
+        """Return the line that says what the state that `value` reads is before the first run."""
+        return f"  state {self.value(value)} = {self.dense(initial, value.name)}"
 
     def value(self, value: Value) -> str:
         """Return `%name`, quoted where needed."""
@@ -111,18 +116,17 @@ class Printer:
         if isinstance(value, ElementType):
             return self.element(value)
         if isinstance(value, Dense):
-            return self.dense(value, op)
+            return self.dense(value, op.results[0].name if op.results else "data")
         raise IrError(f"attribute of type {type(value).__name__} can't be printed")
 
-    def dense(self, value: Dense, op: Op) -> str:
-        """Return constant data in place or as a resource."""
+    def dense(self, value: Dense, name: str) -> str:
+        """Return constant data in place, or as a resource that is named after `name`."""
         array = value.array
         has_nan = array.dtype.kind == "f" and bool(np.isnan(array).any())  # a NaN has bits that text does not tell
         if array.size <= INLINE_ELEMENTS and (not has_nan or self.resources is Resources.ELIDED):
             return f"dense<{dense_text(value.array)}>"
         if self.resources is Resources.ELIDED:
             return "dense_resource<elided>"
-        name = op.results[0].name if op.results else "data"
         name = re.sub(r"[^A-Za-z0-9_.]", "_", name)
         name = name if re.match(r"[A-Za-z_]", name) else "_" + name
         key, count = name, 0

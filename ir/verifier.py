@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import IrError, VerifyError
-from .module import Module, Output
+from .module import Module, Output, State
 from .naming import c_identifier
 from .op import Op, Stage, check_arity
 from .printer import print_op
@@ -25,9 +25,10 @@ def verify(module: Module) -> None:
         for value in op.results:
             _define(defined, value, op)
     _verify_outputs(module, defined)
+    _verify_states(module)
 
 
-def _error(subject: Op | Value | Output | Module, message: str, help: str = "") -> VerifyError:
+def _error(subject: Op | Value | Output | State | Module, message: str, help: str = "") -> VerifyError:
     if isinstance(subject, Op):
         place = ":".join(p for p in (subject.location.file, subject.location.node) if p)
         error = VerifyError(message, place=place, op=print_op(subject), help=help or f"see `qcc ops {subject.name}`")
@@ -90,6 +91,26 @@ def _verify_stage(op: Op, stage: Stage) -> None:
     if stage not in op.stages and not in_float_region:
         allowed = ", ".join(sorted(s.value for s in op.stages))
         raise _error(op, f"{op.name} is not legal in the {stage.value} stage", f"it belongs to: {allowed}")
+
+
+def _verify_states(module: Module) -> None:
+    """Check that each state is an input and an output of one type, and that its initial data is of that type."""
+    inputs = {v.name: v.type for v in module.inputs}
+    outputs = {o.name: o.value.type for o in module.outputs}
+    if len(module.initial_states) != len(module.states):
+        raise _error(module, "a state is declared twice", "remove one of the declarations")
+    for state in module.states:
+        if state.name not in inputs or state.name not in outputs:
+            raise _error(
+                state, f"state {state.name!r} is not both an input and an output", "a run reads it and gives the next"
+            )
+        before, after = inputs[state.name], outputs[state.name]
+        ranges = before.is_float and after.is_float and before.element.expressed == after.element.expressed
+        if before.shape != after.shape or (before.element != after.element and not ranges):
+            raise _error(state, f"state {state.name!r} is read as {before} and becomes {after}", "one type for both")
+        data = state.initial.array
+        if data.shape != before.shape or data.dtype != before.element.storage.dtype:
+            raise _error(state, f"state {state.name!r} begins as {data.dtype}{list(data.shape)}, it is {before}")
 
 
 def _verify_outputs(module: Module, defined: dict[str, Value]) -> None:

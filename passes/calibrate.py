@@ -135,10 +135,12 @@ class Calibrate(Pass):
         samples = context.calibration()
         total = operator.length_hint(samples, 0) or None
         count = 0
+        states: Mapping[str, Array] = {}
         for sample in samples:
             if context.progress is not None:
                 context.progress(self.name, count, total)
-            observe_sample(module, sample, count, observed)
+            outputs = observe_sample(module, {**states, **sample}, count, observed)
+            states = {s.name: outputs[s.name] for s in module.states}
             count += 1
         if count == 0:
             raise CalibrationError("the calibration data holds no sample", help="give at least one, better a hundred")
@@ -149,8 +151,8 @@ class Calibrate(Pass):
 
 def observe_sample(
     module: Module, sample: Mapping[str, Array], index: int, observed: Mapping[str, RangeObserver]
-) -> None:
-    """Run one sample and show each value to its observer.
+) -> dict[str, Array]:
+    """Run one sample and show each value to its observer; return the outputs.
 
     Raises:
         CalibrationError: names what does not fit, or the value that is not finite, and the sample.
@@ -167,7 +169,7 @@ def observe_sample(
         observer.see(array, low, high)
 
     try:
-        evaluate(module, sample, observe)
+        return evaluate(module, sample, observe)
     except EvaluationError as error:
         raise CalibrationError(error.message, place=place, op=error.op, help=error.help) from error
 

@@ -10,6 +10,7 @@ import numpy as np
 from qcc.ir import (
     Builder,
     CalibratedType,
+    Dense,
     Location,
     Module,
     Op,
@@ -17,6 +18,7 @@ from qcc.ir import (
     PassError,
     ScalarType,
     Stage,
+    State,
     TensorType,
     UniformType,
     Value,
@@ -127,11 +129,13 @@ class _Quantizer:
                 self._quantize_op(op)
             else:
                 self._keep_op(op)
-        outputs = tuple(Output(o.name, self._output(o.value)) for o in self.module.outputs)
+        states = tuple(self._state(s) for s in self.module.states)
+        outputs = tuple(Output(o.name, self._output(o)) for o in self.module.outputs)
         if self.unranged:
             names = ", ".join(f"%{name}" for name in dict.fromkeys(self.unranged))
             raise PassError(f"values without a range: {names}", help="run calibrate and propagate-ranges before")
-        return self.module.replace(stage=Stage.QUANTIZED, inputs=inputs, ops=tuple(self.builder.ops), outputs=outputs)
+        ops_made = tuple(self.builder.ops)
+        return self.module.replace(stage=Stage.QUANTIZED, inputs=inputs, ops=ops_made, outputs=outputs, states=states)
 
     def _input_is_quantized(self, value: Value) -> bool:
         users = self.module.users.get(value.name, ())
@@ -155,7 +159,16 @@ class _Quantizer:
         self.unranged.append(value.name)
         return value.type.with_element(self.scheme.type(0.0, 0.0))
 
-    def _output(self, value: Value) -> Value:
+    def _state(self, state: State) -> State:
+        """Return the state with its initial data in the type in which it is read."""
+        read = self.quantized.get(state.name)
+        return state if read is None else State(state.name, Dense(read.type.uniform().quantize(state.initial.array)))
+
+    def _output(self, output: Output) -> Value:
+        """Return what is given back: codes where there are some, a state in the type in which it is read."""
+        value = output.value
+        if output.name in self.module.initial_states:
+            return self._codes(value) if output.name in self.quantized else self._real(value)
         return self.quantized.get(value.name) or self.real[value.name]
 
     def _real(self, value: Value) -> Value:

@@ -1,4 +1,7 @@
-"""Groups of values that must have one scale and zero point: union-find over operations that share parameters."""
+"""Groups of values that must have one scale and zero point: union-find over operations that share parameters.
+
+A state is read as the same codes as it was left, so what it becomes is in the group of what reads it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ class ParameterGroups:
                 members = [v for v in (*op.operands, *op.results) if is_real(v)]
                 for value in members[1:]:
                     self._parent[self.of(value.name)] = self.of(members[0].name)
+        returned = {o.name: o.value for o in module.outputs}
+        for state in module.states:
+            self._parent[self.of(returned[state.name].name)] = self.of(state.name)
 
     def of(self, name: str) -> str:
         """Return the representative of the group of value `name`."""

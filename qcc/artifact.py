@@ -80,29 +80,30 @@ class Artifact:
 
         Where the model's inputs share a first axis (see `qcc.samples`) that axis is samples, in outputs that have it
         too; otherwise, and for other outputs, arrays hold one whole tensor for each run. Real numbers given to a
-        quantized input are quantized, arrays of its storage type are codes, other types are refused.
+        quantized input are quantized, arrays of its storage type are codes, other types are refused. The samples are
+        run in their order: a model with states begins as it is before its first run, and keeps them from run to run.
 
         Args:
             inputs: arrays by input name.
             raw: return codes, not real numbers.
         """
-        return self.run_samples(check_samples(inputs, self.module.inputs, "inputs"), raw)
+        return self.run_samples(check_samples(inputs, self.module.caller_inputs, "inputs"), raw)
 
     def run_samples(
         self, samples: Samples, raw: bool = False, progress: Callable[[str, int, int | None], None] | None = None
     ) -> dict[str, Array]:
         """Run checked samples; see `run`."""
-        found: dict[str, list[Array]] = {o.name: [] for o in self.module.outputs}
-        total = samples.runs(self.module.inputs)
-        batches = samples.batches(self.module.inputs)
-        codes = ({v.name: to_codes(batch[v.name], v.type) for v in self.module.inputs} for batch in batches)
+        found: dict[str, list[Array]] = {o.name: [] for o in self.module.caller_outputs}
+        total = samples.runs(self.module.caller_inputs)
+        batches = samples.batches(self.module.caller_inputs)
+        codes = ({v.name: to_codes(batch[v.name], v.type) for v in self.module.caller_inputs} for batch in batches)
         for number, outputs in enumerate(self.run_many(codes)):
-            for name, array in outputs.items():
-                found[name].append(array)
+            for name, arrays in found.items():
+                arrays.append(outputs[name])
             if progress is not None:
                 progress("run", number + 1, total)
-        types = {o.name: o.value.type for o in self.module.outputs}
-        size = shared_axis(self.module.inputs)
+        types = {o.name: o.value.type for o in self.module.caller_outputs}
+        size = shared_axis(self.module.caller_inputs)
         rows = {name: join(arrays, size, samples.count) for name, arrays in found.items()}
         return rows if raw else {name: to_real(array, types[name]) for name, array in rows.items()}
 
@@ -111,7 +112,7 @@ class Artifact:
         return self.library.run(inputs)
 
     def run_many(self, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
-        """Run the library on each sample, as `run_codes` does; an emulator is started once for many."""
+        """Run the library on each sample in turn, states kept between; an emulator is started once for many."""
         return self.library.run_many(samples)
 
     def count_instructions(self) -> InstructionCount:
@@ -137,4 +138,4 @@ class Artifact:
     @property
     def zeros(self) -> dict[str, Array]:
         """A sample of zeros."""
-        return {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.module.inputs}
+        return {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.module.caller_inputs}

@@ -82,7 +82,7 @@ def compile(
     """
     module = model if isinstance(model, Module) else load(model, batch=batch)
     module = module if name is None else renamed(module, name)
-    samples = None if calibration is None else check_samples(calibration, module.inputs, "calibration")
+    samples = None if calibration is None else check_samples(calibration, module.caller_inputs, "calibration")
     options = CompileOptions(target, recipe, arithmetic, tuple(keep_float))
     return compile_module(module, samples, options)
 
@@ -101,12 +101,12 @@ def compile_module(module: Module, samples: Samples | None, options: CompileOpti
         message = f"the name has {len(module.name)} characters, files can have {LONGEST_NAME}"
         raise UsageError(message, place=f"{module.name[:20]}…", help="give a shorter one: --name NAME")
     target = Target.parse(options.target)
-    if samples is None and not module.inputs and module.stage is Stage.FLOAT:
+    if samples is None and not module.caller_inputs and module.stage is Stage.FLOAT:
         samples = Samples({}, "no inputs")
     pipeline = choose_pipeline(module, samples is not None, options)
     context = PassContext(hardware=target.hardware, progress=options.progress, target=target)
     if samples is not None:
-        inputs, data = module.inputs, samples
+        inputs, data = module.caller_inputs, samples
         context.calibration = lambda: data.batches(inputs)
     manager = options.make_manager(pipeline)
     module = manager.run(module, context)
@@ -116,7 +116,7 @@ def compile_module(module: Module, samples: Samples | None, options: CompileOpti
 
 def check_interface(module: Module) -> None:
     """Raise UsageError where an input or output has no elements."""
-    inputs = [("input", v.name, v.type) for v in module.inputs]
+    inputs = [("input", v.name, v.type) for v in module.caller_inputs]
     outputs = [("output", o.name, o.value.type) for o in module.outputs]
     for what, name, type in (*inputs, *outputs):
         if type.size == 0:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import Array, Module, Op, evaluate
+from qcc.ir import Array, Module, Op, evaluate_sequence
 
 from .samples import Samples, to_codes
 
@@ -86,14 +86,14 @@ def verify(module: Module, run: Runner, samples: Samples, progress: Callable[[],
     """Run every sample through `run` and the evaluator; stop at the first difference.
 
     `run` takes all samples as codes and gives the outputs of one after the other, as codes: an emulator starts once.
+    States are outputs too: what they are behind each run is compared.
     """
     inexact = outputs_behind_floats(module)
     runs = elements = 0
     difference = None
-    batches = samples.batches(module.inputs)
-    given = [{v.name: to_codes(batch[v.name], v.type) for v in module.inputs} for batch in batches]
-    for codes, found in zip(given, run(given), strict=True):
-        expected = evaluate(module, codes)
+    batches = samples.batches(module.caller_inputs)
+    given = [{v.name: to_codes(batch[v.name], v.type) for v in module.caller_inputs} for batch in batches]
+    for expected, found in zip(evaluate_sequence(module, given), run(given), strict=True):
         for name, array in expected.items():
             elements += array.size
             difference = difference or compare(name, runs, array, found[name], name in inexact)
@@ -137,10 +137,15 @@ def _beyond_tolerance(expected: Array, found: Array) -> Array:
 def outputs_behind_floats(module: Module) -> frozenset[str]:
     """Return the names of the outputs that float arithmetic leads to."""
     tainted: set[str] = set()
-    for op in module.ops:
-        if _rounds_floats(op) or any(v.name in tainted for v in op.operands):
-            tainted.update(v.name for v in op.results)
-    return frozenset(o.name for o in module.outputs if o.value.name in tainted)
+    while True:  # a state that floats lead to leads to what the next run reads from it
+        for op in module.ops:
+            if _rounds_floats(op) or any(v.name in tainted for v in op.operands):
+                tainted.update(v.name for v in op.results)
+        found = frozenset(o.name for o in module.outputs if o.value.name in tainted)
+        states = found & module.initial_states.keys()
+        if states <= tainted:
+            return found
+        tainted |= states
 
 
 def _rounds_floats(op: Op) -> bool:

@@ -173,6 +173,7 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "run", "run an artifact on inputs from a file", "run_command")
     outputs = (
         "  Outputs have samples as first axis likewise; one without such an axis is stacked, an entry for each run.\n"
+        "  Samples are run in their order; a model with states begins as NAME_reset leaves them.\n"
     )
     parser.epilog = SAMPLES + outputs + TYPES
     parser.add_argument("artifact", type=Path, metavar="DIR")

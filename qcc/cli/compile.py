@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         module = renamed(module, arguments.name)
     samples = None
     if arguments.calibration is not None:
-        samples = check_samples(read_npz(arguments.calibration), module.inputs, str(arguments.calibration))
+        samples = check_samples(read_npz(arguments.calibration), module.caller_inputs, str(arguments.calibration))
     with progress_bars() as progress:
         options = CompileOptions(
             target=with_cpu(arguments.target, arguments.cpu),

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**facts, "manifest": dict(manifest)} if manifest else facts, indent=2))
         return 0
-    rows = [(kind, f"{e['name']}: {e['type']}") for kind in ("inputs", "outputs") for e in facts[kind]]
+    rows = [(kind, f"{e['name']}: {e['type']}") for kind in ("inputs", "outputs", "states") for e in facts[kind]]
     rows += [("stage", facts["stage"]), ("operations", str(facts["operations"]))]
     rows += [("multiply-accumulates", f"{facts['macs']:,}"), ("constants", human_bytes(facts["constant_bytes"]))]
     if manifest is not None:
@@ -53,8 +53,9 @@ def summary(module: Module) -> dict[str, Any]:
     return {
         "name": module.name,
         "stage": module.stage.value,
-        "inputs": [{"name": v.name, "type": str(v.type)} for v in module.inputs],
-        "outputs": [{"name": o.name, "type": str(o.value.type)} for o in module.outputs],
+        "inputs": [{"name": v.name, "type": str(v.type)} for v in module.caller_inputs],
+        "outputs": [{"name": o.name, "type": str(o.value.type)} for o in module.caller_outputs],
+        "states": [{"name": s.name, "type": str(module.input_named(s.name).type)} for s in module.states],
         "operations": len(module.ops) - counts["constant"],
         "macs": sum(macs.values()),
         "constant_bytes": sum(op.result.type.bytes for op in module.ops if isinstance(op, ops.Constant)),

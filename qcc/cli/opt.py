@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     module = _read(arguments)
     context = PassContext(hardware=target.hardware, target=target)
     if arguments.calibration is not None:
-        samples = check_samples(read_npz(arguments.calibration), module.inputs, str(arguments.calibration))
-        inputs = module.inputs
+        samples = check_samples(read_npz(arguments.calibration), module.caller_inputs, str(arguments.calibration))
+        inputs = module.caller_inputs
         context.calibration = lambda: samples.batches(inputs)
     manager = make_manager(passes, arguments)
     with progress_bars() as progress:

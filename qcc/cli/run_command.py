@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run every sample and write the outputs, or nothing at all."""
     artifact = Artifact.load(arguments.artifact)
     data = read_npz(arguments.inputs)
-    samples = check_samples(data, artifact.module.inputs, str(arguments.inputs), UsageError)
+    samples = check_samples(data, artifact.module.caller_inputs, str(arguments.inputs), UsageError)
     with progress_bars() as progress:
         outputs = artifact.run_samples(samples, raw=arguments.raw, progress=progress)
     write_whole(arguments.outputs, npz_bytes(outputs))

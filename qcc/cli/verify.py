@@ -17,10 +17,10 @@ def run(arguments: argparse.Namespace) -> int:
     module = artifact.module
     if arguments.inputs is not None:
         data = read_npz(arguments.inputs)
-        samples = check_samples(data, module.inputs, str(arguments.inputs), UsageError)
+        samples = check_samples(data, module.caller_inputs, str(arguments.inputs), UsageError)
     else:
-        samples = example_samples(module.inputs, arguments.seed)
-    total = samples.runs(module.inputs)
+        samples = example_samples(module.caller_inputs, arguments.seed)
+    total = samples.runs(module.caller_inputs)
     with progress_bars() as progress:
         done = iter(range(1, total + 1))
         report = verify(module, artifact.run_many, samples, lambda: progress("verify", next(done), total))

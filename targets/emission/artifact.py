@@ -19,7 +19,7 @@ from .folder import FORMAT, MANIFEST_FILE, save
 from .foreign_code import ENTRY_FLAGS, foreign_code
 from .header import header_text
 from .integrity import describe_files
-from .interface import Interface, interface_of
+from .interface import Interface, interface_of, states_entry
 from .machine_code import machine_code
 from .program import Program, Progress, lower_program
 from .project_files import project_files
@@ -101,6 +101,7 @@ def _description(
         "machine": target.machine,
         "inputs": [port.manifest() for port in interface.inputs],
         "outputs": [port.manifest() for port in interface.outputs],
+        **states_entry(interface),
         "arithmetic_profile": module.attribute(ARITHMETIC, target.hardware.profile),
         "has_float": program.has_float,
         "pipeline": pipeline,

@@ -1,4 +1,7 @@
-"""The entry functions: NAME_run and NAME_run_within check their arguments and call the kernels in order."""
+"""The entry functions: NAME_run and NAME_run_within check their arguments and call the kernels in order.
+
+A model with states has NAME_reset too, and its NAME_run takes the states behind the outputs.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ HIDDEN = '__attribute__((visibility("hidden")))'
 """Marks what is in another object file of the same library, so that it is addressed directly."""
 
 
-def visible_symbols(name: str) -> tuple[str, ...]:
+def visible_symbols(interface: Interface) -> tuple[str, ...]:
     """Return the functions of the C API."""
-    return f"{name}_check_cpu", f"{name}_run", f"{name}_run_within"
+    name = interface.name
+    reset = (f"{name}_reset",) if interface.states else ()
+    return f"{name}_check_cpu", *reset, f"{name}_run", f"{name}_run_within"
 
 
 def entry_text(interface: Interface, program: Program) -> str:
@@ -44,20 +49,22 @@ class _Writer:
         self.program = program
         self.inputs = {p.name: p.identifier for p in interface.inputs}
         self.outputs = {p.name: p.identifier for p in interface.outputs}
+        self.states = {p.name: p.identifier for p in interface.states}
 
     def text(self) -> str:
         name = self.program.name
-        signature = f"const {name}_inputs *in, {name}_outputs *out, void *arena"
+        state, given = (f"{name}_state *state, ", "state, ") if self.states else ("", "")
+        signature = f"const {name}_inputs *in, {name}_outputs *out, {state}void *arena"
         within = f"{signature}, size_t arena_bytes"
-        lines = [*self._cpu_check(), f"static int {name}_checked_run({within}) {{", *self._checks()]
+        lines = [*self._cpu_check(), *self._reset(), f"static int {name}_checked_run({within}) {{", *self._checks()]
         for step in self.program.steps:
             lines.append(f"    {comment(step.comment)}")
             lines += self._call(step) if isinstance(step, Call) else [self._copy(step)]
         lines += [f"    return {name}_OK;", "}"]
         lines += ["", f"int {name}_run_within({within}) {{"]
-        lines += [f"    return {name}_checked_run(in, out, arena, arena_bytes);", "}"]
+        lines += [f"    return {name}_checked_run(in, out, {given}arena, arena_bytes);", "}"]
         lines += ["", f"int {name}_run({signature}) {{"]
-        lines += [f"    return {name}_checked_run(in, out, arena, {name}_ARENA_BYTES);", "}"]
+        lines += [f"    return {name}_checked_run(in, out, {given}arena, {name}_ARENA_BYTES);", "}"]
         return "\n".join(lines) + "\n"
 
     def _cpu_check(self) -> list[str]:
@@ -76,10 +83,25 @@ class _Writer:
             "",
         ]
 
+    def _reset(self) -> list[str]:
+        """Return the definition of NAME_reset, of a model with states."""
+        if not self.states:
+            return []
+        lines = []
+        for port in self.interface.states:
+            initial, count = self.program.initial[port.name], port.type.size
+            if isinstance(initial, str):
+                lines.append(f"    memcpy(state->{port.identifier}, {initial}, {port.bytes});")
+            elif count:
+                lines.append(f"    for (size_t i = 0; i < {count}; ++i) {{")
+                lines += [f"        state->{port.identifier}[i] = {initial};", "    }"]
+        name = self.program.name
+        return [f"void {name}_reset({name}_state *state) {{", *lines, "}", ""]
+
     def _checks(self) -> list[str]:
         """Return declarations and the checks of the arguments."""
         name = self.program.name
-        pointers = ["in", "out"]
+        pointers = ["in", "out", *(["state"] if self.states else [])]
         members = [f"in->{m}" for m in self.inputs.values()] + [f"out->{m}" for m in self.outputs.values()]
         places = [p for step in self.program.steps for p in _places(step)]
         needed = self.program.arena_bytes or any(p.kind == "arena" for p in places)  # tensors without elements too
@@ -127,6 +149,8 @@ class _Writer:
             return f"memory + {place.key}" if self.program.arena_bytes else "memory"
         if place.kind == "constant":
             return str(place.key)
+        if place.kind == "state":
+            return f"state->{self.states[str(place.key)]}"
         return f"in->{self.inputs[str(place.key)]}" if place.kind == "input" else f"out->{self.outputs[str(place.key)]}"
 
 

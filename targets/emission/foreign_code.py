@@ -61,7 +61,7 @@ def foreign_code(interface: Interface, program: Program, target: Target) -> Fore
     compiler = find_compiler(target.link.compilers)
     objects.append(_entry(interface, program, compiler))
     constants = [(c.symbol, c.array) for c in program.constants]
-    visible = visible_symbols(program.name)
+    visible = visible_symbols(interface)
     joined = join_objects([read_object(data) for data in objects], constants, visible, program.alignment)
     return ForeignCode(archive(f"{program.name}.o", joined, visible), joined, compiler)
 

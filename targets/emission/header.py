@@ -25,7 +25,7 @@ _TEMPLATE = """\
  * {name}: a neural network compiled to a C library.
  *
  * Fill {name}_inputs and {name}_outputs with pointers to tensors, give {name}_ARENA_BYTES bytes of working
- * memory, and call {name}_run. The library allocates nothing and has no state: calls with different outputs and arenas
+ * memory, and call {name}_run. The library allocates nothing and {keeps}
  * may run at the same time. Inputs, outputs and arena must not overlap. Tensors are dense, the last dimension varies
  * fastest. A quantized element stands for the real number SCALE * (code - ZERO_POINT).{link_note}
  */
@@ -57,14 +57,14 @@ typedef struct {{
 typedef struct {{
 {outputs}
 }} {name}_outputs;
-
+{state}
 /*
  * Compute the outputs from the inputs. Returns {name}_OK, or an error before anything is written.
  */
-int {name}_run(const {name}_inputs *in, {name}_outputs *out, void *arena);
+int {name}_run(const {name}_inputs *in, {name}_outputs *out, {state_parameter}void *arena);
 
 /* The same for an arena of arena_bytes bytes, which is checked. */
-int {name}_run_within(const {name}_inputs *in, {name}_outputs *out, void *arena, size_t arena_bytes);
+int {name}_run_within({within});
 
 /*
  * Returns {name}_OK where the processor can run the code, else {name}_ERROR_CPU, as {name}_run would.{cpu_note}
@@ -79,12 +79,31 @@ int {name}_check_cpu(void);
 """
 
 
+_STATE = """
+/*
+ * What the network keeps from one run to the next, in memory of the caller: {name}_reset makes it what it is before the
+ * first run, {name}_run reads it and leaves what it becomes, or what it was where it returns an error.
+ */
+typedef struct {{
+{members}
+}} {name}_state;
+
+void {name}_reset({name}_state *state);
+"""
+
+
 def header_text(interface: Interface, program: Program) -> str:
     """Return the text of NAME.h."""
     unchecked = f" Here it can't tell: always {interface.name}_OK."
     macros = [_macros(interface.name, "INPUT", port) for port in interface.inputs]
     macros += [_macros(interface.name, "OUTPUT", port) for port in interface.outputs]
+    macros += [_macros(interface.name, "STATE", port) for port in interface.states]
     inputs = [_member(port, "const ") for port in interface.inputs]
+    name, states = interface.name, interface.states
+    if states:
+        macros.insert(0, "\n/* The size of what it keeps, in bytes. */\n" + "\n".join(state_macros(interface)) + "\n")
+    parameter = f"{name}_state *state, " if states else ""
+    whole = f"const {name}_inputs *in, {name}_outputs *out, {parameter}void *arena, size_t arena_bytes"
     return _TEMPLATE.format(
         name=interface.name,
         arena="\n".join(arena_macros(interface.name, program.arena_bytes, program.alignment)),
@@ -99,12 +118,23 @@ def header_text(interface: Interface, program: Program) -> str:
         macros="".join(macros),
         inputs="\n".join(inputs or ["    char unused; /* the network has no inputs */"]),
         outputs="\n".join(_member(port, "") for port in interface.outputs),
+        state=_STATE.format(name=name, members="\n".join(map(_state_member, states))) if states else "",
+        state_parameter=parameter,
+        within=whole,
+        keeps=f"keeps nothing\n * but what {name}_state holds: calls with different states, outputs and arenas"
+        if states
+        else "has no state: calls with different outputs and arenas",
     )
 
 
 def arena_macros(name: str, size: int, alignment: int) -> list[str]:
     """Return the lines that define how much working memory the caller gives."""
     return [f"#define {name}_ARENA_BYTES {size}", f"#define {name}_ARENA_ALIGNMENT {alignment}"]
+
+
+def state_macros(interface: Interface) -> list[str]:
+    """Return the lines that define how much memory of the caller the states take."""
+    return [f"#define {interface.name}_STATE_BYTES {interface.state_bytes}"]
 
 
 def port_macros(name: str, direction: str, port: Port) -> list[str]:
@@ -127,6 +157,11 @@ def port_macros(name: str, direction: str, port: Port) -> list[str]:
 def _macros(name: str, direction: str, port: Port) -> str:
     described = comment(f"{direction.capitalize()} {port.name}: {port.type}")
     return "\n".join(["", described, *port_macros(name, direction, port)]) + "\n"
+
+
+def _state_member(port: Port) -> str:
+    shape = " x ".join(map(str, port.type.shape)) or "one element"
+    return f"    {port.c_type} {port.identifier}[{max(port.type.size, 1)}]; {comment(shape)}"
 
 
 def _member(port: Port, qualifier: str) -> str:

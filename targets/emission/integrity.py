@@ -10,8 +10,8 @@ from typing import Any
 from qcc.ir import ArtifactError, Module, QccError
 from qcc.targets.plan_memory import ARENA_BYTES
 
-from .header import arena_macros, port_macros
-from .interface import Interface, Port, interface_of
+from .header import arena_macros, port_macros, state_macros
+from .interface import Interface, Port, interface_of, states_entry
 
 HELP = "something changed the artifact: compile the model again"
 
@@ -45,7 +45,7 @@ def manifest_interface(manifest: Mapping[str, Any], place: str) -> Interface:
     """Return the inputs and outputs that a manifest describes; an ArtifactError if it describes none."""
     try:
         inputs, outputs = (tuple(map(Port.of, manifest[key])) for key in ("inputs", "outputs"))
-        return Interface(manifest["name"], inputs, outputs)
+        return Interface(manifest["name"], inputs, outputs, tuple(map(Port.of, manifest.get("states", ()))))
     except (KeyError, TypeError, ValueError, QccError) as error:
         message = f"the manifest's inputs and outputs are not whole: {type(error).__name__}: {error}"
         raise ArtifactError(message, place=place, help=HELP) from error
@@ -62,7 +62,9 @@ def check_header(folder: Path, manifest: Mapping[str, Any]) -> None:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{file} can't be read: {error}", place=str(folder), help=HELP) from error
     expected = arena_macros(interface.name, manifest["arena_bytes"], manifest["arena_alignment"])
-    for direction, ports in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs)):
+    if interface.states:
+        expected += state_macros(interface)
+    for direction, ports in (("INPUT", interface.inputs), ("OUTPUT", interface.outputs), ("STATE", interface.states)):
         expected += [line for port in ports for line in port_macros(interface.name, direction, port)]
     for line in expected:
         if line not in defined:
@@ -77,6 +79,7 @@ def check_module(module: Module, manifest: Mapping[str, Any], place: str) -> Non
         "name": module.name,
         "inputs": [port.manifest() for port in interface.inputs],
         "outputs": [port.manifest() for port in interface.outputs],
+        **states_entry(interface),
         "attributes": dict(module.attributes),
     }
     wrong = [key for key, value in found.items() if manifest.get(key) != value]

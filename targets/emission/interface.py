@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class Port:
     def c_type(self) -> str:
         """The C type of the elements."""
         return c_type(self.dtype)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the tensor."""
+        return self.type.size * self.dtype.itemsize
 
     @property
     def quantization(self) -> UniformType | None:
@@ -75,20 +81,41 @@ def _scalar(dtype: np.dtype[Any], bits: int) -> ScalarType:
 
 @dataclass(frozen=True)
 class Interface:
-    """Inputs and outputs of a module, in order."""
+    """Inputs and outputs of a module, in order, and its states, wide elements first: nothing lies between them."""
 
     name: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    states: tuple[Port, ...] = ()
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the structure that holds the states."""
+        return sum(port.bytes for port in self.states)
+
+    @property
+    def state_offsets(self) -> dict[str, int]:
+        """Where in that structure each state begins, by name."""
+        ends = list(accumulate((port.bytes for port in self.states), initial=0))
+        return {port.name: at for port, at in zip(self.states, ends, strict=False)}
 
 
 def interface_of(module: Module) -> Interface:
     """Return the interface of a module; a TargetError names an input or output that C can't pass."""
-    inputs = {v.name: v.type for v in module.inputs}
-    outputs = {o.name: o.value.type for o in module.outputs}
+    inputs = {v.name: v.type for v in module.caller_inputs}
+    outputs = {o.name: o.value.type for o in module.caller_outputs}
+    kept = [module.input_named(s.name) for s in module.states]
+    states = {v.name: v.type for v in sorted(kept, key=lambda v: -v.type.element.storage.dtype.itemsize)}
     if not outputs:
         raise TargetError(f"module {module.name!r} has no output", help="name at least one output")
-    return Interface(module.name, _ports(inputs, "input"), _ports(outputs, "output"))
+    return Interface(module.name, _ports(inputs, "input"), _ports(outputs, "output"), _ports(states, "state"))
+
+
+def states_entry(interface: Interface) -> dict[str, Any]:
+    """Return what the manifest says of the states; nothing where there are none."""
+    if not interface.states:
+        return {}
+    return {"states": [port.manifest() for port in interface.states], "state_bytes": interface.state_bytes}
 
 
 def _ports(types: dict[str, TensorType], what: str) -> tuple[Port, ...]:

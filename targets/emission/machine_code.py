@@ -54,7 +54,7 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
             _write_constants(program, folder)
             run_tool([compiler, "-c", "weights.s", "-o", "weights.o"], folder)
             parts.append("weights.o")
-        return _link(name, parts, folder, compiler, program.has_float)
+        return _link(interface, parts, folder, compiler, program.has_float)
 
 
 def entry_source(interface: Interface, program: Program) -> str:
@@ -83,11 +83,12 @@ def _write_constants(program: Program, folder: Path) -> None:
     (folder / "weights.s").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _link(name: str, parts: list[str], folder: Path, compiler: str, has_float: bool) -> MachineCode:
+def _link(interface: Interface, parts: list[str], folder: Path, compiler: str, has_float: bool) -> MachineCode:
     """Join the parts to one object whose only global symbols are the C API, and make both libraries of it."""
+    name = interface.name
     joined = f"{name}.o"
     run_tool([find_tool("ld"), "-r", "-o", joined, *parts], folder)
-    keep = [f"--keep-global-symbol={symbol}" for symbol in visible_symbols(name)]
+    keep = [f"--keep-global-symbol={symbol}" for symbol in visible_symbols(interface)]
     keep += ["--strip-debug", "--remove-section=.comment"]
     run_tool([find_tool("objcopy"), *keep, joined], folder)
     run_tool([find_tool("ar"), "rcsD", f"lib{name}.a", joined], folder)

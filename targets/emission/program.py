@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array, Module, TargetError, Value, free_name, ops
+from qcc.ir import Array, Module, State, TargetError, Value, c_identifier, free_name, ops
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source, lower_kernel, partition
 from qcc.targets.plan_memory import arena_bytes, check_plan
 from qcc.targets.target import Target
@@ -24,8 +24,8 @@ class Place:
     """Where a tensor is: in the arena at an offset, behind a pointer of the caller, or among the constants.
 
     Attributes:
-        kind: `arena`, `input`, `output` or `constant`.
-        key: offset in the arena, or the name of the input, the output, or the constant's symbol.
+        kind: `arena`, `input`, `output`, `state` or `constant`.
+        key: offset in the arena, or the name of the input, output or state, or the constant's symbol.
     """
 
     kind: str
@@ -97,6 +97,8 @@ class Program:
         has_float: some kernel computes with floating-point numbers.
         exact_floats: some kernel promises the bits of floating-point arithmetic.
         cpu_check: statements of C that return whether the processor can run the code; empty: any can.
+        initial: what each state is before the first run, by name: a constant's symbol, or the integer that all its
+            elements are.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Program:
     has_float: bool
     exact_floats: bool = False
     cpu_check: str = ""
+    initial: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def lower_program(module: Module, target: Target, progress: Progress | None = None) -> Program:
@@ -142,6 +145,10 @@ class _Maker:
         for output in module.outputs:
             self.outputs.setdefault(alias_source(module, output.value).name, output.name)
         self.offsets = {v.name: at for op in module.ops for v, at in zip(op.results, op.offsets, strict=True)}
+        self.next_states: dict[str, int] = {}
+        for state in module.states:  # what a state becomes waits behind the planned memory until nothing reads the old
+            self.next_states[state.name] = self.planned
+            self.planned += -(-state.initial.array.nbytes // target.alignment) * target.alignment
 
     def add(self, kernel: Kernel) -> None:
         """Lower a kernel and append its call; there is none of a kernel whose results have no elements."""
@@ -169,16 +176,21 @@ class _Maker:
             data = self.module.constant(source)
             return self._constant(source.name, np.asarray(data), "returned as it is")
         if self.module.definition(source) is None:
-            return Place("input", source.name)
+            return Place("state" if source.name in self.next_states else "input", source.name)
         if source.name in self.outputs:
-            return Place("output", self.outputs[source.name])
+            return self._returned(self.outputs[source.name])
         return Place("arena", self.offsets[source.name])
+
+    def _returned(self, output: str) -> Place:
+        """Return where a kernel writes an output."""
+        return Place("arena", self.next_states[output]) if output in self.next_states else Place("output", output)
 
     def finish(self) -> Program:
         """Return the program, with copies of outputs that no kernel writes."""
         if self.failures:
             raise _all_failures(self.failures, self.target)
         self._copy_outputs()
+        initial = {s.name: self._initial(s) for s in self.module.states}  # adds constants
         return Program(
             self.module.name,
             tuple(self.ordered),
@@ -189,15 +201,27 @@ class _Maker:
             self.has_float,
             self.exact_floats,
             self.target.cpu_check,
+            initial,
         )
 
     def _copy_outputs(self) -> None:
         """Append copies for outputs that are inputs, constants, or second names of another output."""
         for output in self.module.outputs:
-            place, own = self.place(output.value), Place("output", output.name)
+            place, own = self.place(output.value), self._returned(output.name)
             if place != own:
                 count = output.value.type.size * output.value.type.element.storage.dtype.itemsize
                 self.steps.append(Copy(place, own, count, f"output {output.name}"))
+        for state in self.module.states:
+            place, own = self._returned(state.name), Place("state", state.name)
+            self.steps.append(Copy(place, own, state.initial.array.nbytes, f"state {state.name}"))
+
+    def _initial(self, state: State) -> str | int:
+        """Return what a state is before the first run, as `Program.initial` has it."""
+        array = state.initial.array
+        first = array.reshape(-1)[:1]
+        if not array.size or (np.all(array == first) and float(first[0]).is_integer()):
+            return int(first[0]) if array.size else 0
+        return str(self._constant(f"{c_identifier(state.name)}_initial", array, f"state {state.name} at first").key)
 
     def _argument(self, kernel: Kernel, argument: Value | ConstantArgument) -> Argument:
         if isinstance(argument, ConstantArgument):

@@ -84,12 +84,15 @@ class EmulatedModel:
     def run_many(self, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
         """Yield the outputs by name for each sample: arrays of the inputs' shapes and storage types.
 
+        The first run reads the states as they are at first; what they become is among the outputs.
+
         An EvaluationError says which input does not fit, or what the model returned.
         """
         remaining = iter(samples)
         types = (*self.inputs, *self.outputs)
         size = sum(v.type.size * v.type.element.storage.dtype.itemsize for v in types)
-        chunk = max(1, CHUNK_BYTES // max(size, 1))
+        # States live as long as the program runs, so all runs of a model that has some are of one start.
+        chunk = None if self.interface.states else max(1, CHUNK_BYTES // max(size, 1))
         while block := list(islice(remaining, chunk)):
             for status, outputs in self.call(block):
                 if status != OK:
@@ -141,7 +144,7 @@ class EmulatedModel:
             (status,) = struct.unpack_from("<i", data, place)
             place += 4
             outputs: dict[str, Array] = {}
-            for value in self.outputs:
+            for value in (*self.outputs, *(Value(p.name, p.type) for p in self.interface.states)):
                 dtype = value.type.element.storage.dtype
                 array = np.frombuffer(data, dtype, value.type.size, place)
                 outputs[value.name] = array.reshape(value.type.shape).copy()

@@ -39,9 +39,9 @@ int harness_call(size_t shift, size_t arena_shift, int32_t arena_bytes) {{
     {name}_outputs out;
 {assignments}
     if (arena_bytes < 0) {{
-        return {name}_run(&in, &out, arena + arena_shift);
+        return {name}_run(&in, &out, {state}arena + arena_shift);
     }}
-    return {name}_run_within(&in, &out, arena + arena_shift, (size_t)arena_bytes);
+    return {name}_run_within(&in, &out, {state}arena + arena_shift, (size_t)arena_bytes);
 }}
 """
 
@@ -96,14 +96,22 @@ def model_text(interface: Interface) -> str:
     memories = [_memory(name, "INPUT", port) for port in inputs] + [_memory(name, "OUTPUT", port) for port in outputs]
     lines = [f"    in.{p.identifier} = (const {p.c_type} *)(input_{p.identifier} + shift);" for p in inputs]
     lines += [f"    out.{p.identifier} = ({p.c_type} *)(output_{p.identifier} + shift);" for p in outputs]
+    written = [_tensor(name, "OUTPUT", port) for port in outputs]
+    if interface.states:  # they are what the runs of one start leave to the next, and outputs too
+        memories.append(f"static uint8_t states MEMORY({name}_STATE_BYTES);\nstatic int states_are_set;")
+        offsets = interface.state_offsets
+        written += [f"{{states + {offsets[p.name]}, {name}_STATE_{p.identifier}_BYTES}}" for p in interface.states]
+        lines += ["    if (!states_are_set) {", f"        {name}_reset(({name}_state *)(states + shift));"]
+        lines += ["        states_are_set = 1;", "    }"]
     return _MODEL.format(
         name=name,
         room=LARGEST_SHIFT,
         memories="\n".join(memories),
         inputs=", ".join(_tensor(name, "INPUT", port) for port in inputs) or "{0, 0}",
-        outputs=", ".join(_tensor(name, "OUTPUT", port) for port in outputs),
+        outputs=", ".join(written),
         input_count=len(inputs),
-        output_count=len(outputs),
+        output_count=len(written),
+        state=f"({name}_state *)(states + shift), " if interface.states else "",
         assignments="\n".join(lines),
     )
 

@@ -27,8 +27,12 @@ from qcc.ir import (
 from qcc.targets.emission import c_compiler, manifest_interface, read_manifest
 from qcc.targets.emission.figures import C_FLAGS
 from qcc.targets.emission.header import ERROR_MEANINGS, OK
+from qcc.targets.emission.interface import Interface
 from qcc.targets.emission.toolchain import run_tool
 from qcc.targets.target import missing_on_host
+
+#: What the address of a state is a multiple of; no element is wider.
+_STATE_ALIGNMENT = 16
 
 
 def load_library(folder: str | Path) -> CompiledModel:
@@ -56,7 +60,8 @@ def load_library(folder: str | Path) -> CompiledModel:
     interface = manifest_interface(manifest, str(folder))
     inputs, outputs = (tuple(Value(p.name, p.type) for p in ports) for ports in (interface.inputs, interface.outputs))
     library = _open(folder, name, manifest["files"], needs_math=bool(manifest.get("has_float")))
-    return CompiledModel(name, inputs, outputs, manifest, _Entry(library, name), arena, alignment)
+    entry = _Entry(library, name, bool(interface.states))
+    return CompiledModel(name, inputs, outputs, manifest, entry, arena, alignment, interface)
 
 
 @dataclass(frozen=True)
@@ -76,41 +81,83 @@ class CompiledModel:
     entry: _Entry = field(repr=False)
     arena_bytes: int = 0
     arena_alignment: int = 1
+    interface: Interface = field(default_factory=lambda: Interface("", (), ()), repr=False)
     _local: threading.local = field(default_factory=threading.local, repr=False, compare=False)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name for one set of inputs: one array for each input, of its shape and storage type.
 
+        States may be given as inputs, else they are as before the first run; what they become is among the outputs.
         An EvaluationError says which input is missing or does not fit.
         """
         call = self.bind(inputs)
         call.run()
-        return call.outputs
+        return {**call.outputs, **call.states}
 
     def run_many(self, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
-        """Yield the outputs by name for each sample."""
-        return map(self.run, samples)
+        """Yield the outputs by name for each sample; states go from each run to the next."""
+        states: dict[str, Array] = {}
+        for sample in samples:
+            outputs = self.run({**states, **sample})
+            states = {port.name: outputs[port.name] for port in self.interface.states}
+            yield outputs
 
     def bind(self, inputs: Mapping[str, Array]) -> BoundCall:
         """Return a call with its memory, which can be run again and again (for measurements)."""
-        interface = Module(self.name, Stage.INTEGER, self.inputs, (), ())
-        checked = check_inputs(interface, inputs)
+        kept = [Value(port.name, port.type) for port in self.interface.states if port.name in inputs]
+        checked = check_inputs(Module(self.name, Stage.INTEGER, (*self.inputs, *kept), (), ()), inputs)
         arrays = [np.ascontiguousarray(checked[value.name]) for value in self.inputs]
         outputs = {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.outputs}
         if not hasattr(self._local, "arena"):
             self._local.arena = aligned_bytes(self.arena_bytes, self.arena_alignment)
-        return BoundCall(self.entry, tuple(arrays), outputs, self._local.arena)
+        memory = StateMemory(self.interface, self.entry)
+        memory.write({value.name: checked[value.name] for value in kept})
+        return BoundCall(self.entry, tuple(arrays), outputs, memory, self._local.arena)
+
+
+class StateMemory:
+    """The memory that holds the states of a model: NAME_state, made by NAME_reset."""
+
+    def __init__(self, interface: Interface, entry: _Entry) -> None:
+        self.interface = interface
+        self.memory = aligned_bytes(interface.state_bytes, _STATE_ALIGNMENT)
+        if interface.states and entry.reset is not None:
+            entry.reset(self.memory.ctypes.data)
+
+    def write(self, states: Mapping[str, Array]) -> None:
+        """Change some of the states."""
+        for name, array in states.items():
+            start = self.interface.state_offsets[name]
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            self.memory[start : start + data.size] = data
+
+    def read(self) -> dict[str, Array]:
+        """Return a copy of all states, by name."""
+        found = {}
+        for port in self.interface.states:
+            start = self.interface.state_offsets[port.name]
+            data = self.memory[start : start + port.bytes].copy()
+            found[port.name] = data.view(port.dtype).reshape(port.type.shape)
+        return found
 
 
 class BoundCall:
-    """A call of NAME_run with inputs, outputs and arena in place.
+    """A call of NAME_run with inputs, outputs, states and arena in place.
 
     Attributes:
         outputs: what the last run gave, by name.
     """
 
-    def __init__(self, entry: _Entry, inputs: tuple[Array, ...], outputs: dict[str, Array], arena: Array) -> None:
+    def __init__(
+        self,
+        entry: _Entry,
+        inputs: tuple[Array, ...],
+        outputs: dict[str, Array],
+        memory: StateMemory,
+        arena: Array,
+    ) -> None:
         self.outputs = outputs
+        self._memory = memory
         self._entry = entry
         self._kept = inputs
         self._in = _pointers(inputs)
@@ -119,23 +166,38 @@ class BoundCall:
 
     def run(self) -> None:
         """Compute the outputs; an EvaluationError if the library reports an error."""
-        status = self._entry.function(ctypes.byref(self._in), ctypes.byref(self._out), self._arena.ctypes.data)
+        pointers: list[Any] = [ctypes.byref(self._in), ctypes.byref(self._out)]
+        if self._memory.interface.states:
+            pointers.append(self._memory.memory.ctypes.data)
+        status = self._entry.function(*pointers, self._arena.ctypes.data)
         if status != OK:
             raise EvaluationError(
                 f"the compiled model returned {status}: {ERROR_MEANINGS.get(status, 'an unknown error')}"
             )
 
+    @property
+    def states(self) -> dict[str, Array]:
+        """What the states became in the last run, by name."""
+        return self._memory.read()
+
 
 class _Entry:
-    """The function NAME_run of a loaded library, which is unloaded with this object."""
+    """The functions NAME_run and NAME_reset of a loaded library, which is unloaded with this object."""
 
-    def __init__(self, library: ctypes.CDLL, name: str) -> None:
+    def __init__(self, library: ctypes.CDLL, name: str, has_states: bool) -> None:
+        wanted = [f"{name}_run", *([f"{name}_reset"] if has_states else [])]
         try:
-            self.function = getattr(library, f"{name}_run")
+            found = [getattr(library, symbol) for symbol in wanted]
         except AttributeError as error:
-            message = f"its library has no function {name}_run"
+            missing = next(symbol for symbol in wanted if not hasattr(library, symbol))
+            message = f"its library has no function {missing}"
             raise ArtifactError(message, help="compile the model again") from error
-        self.function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+        self.function = found[0]
+        self.reset = found[1] if has_states else None
+        self.function.argtypes = [ctypes.c_void_p] * (4 if has_states else 3)
+        if self.reset is not None:
+            self.reset.argtypes = [ctypes.c_void_p]
+            self.reset.restype = None
         self.function.restype = ctypes.c_int
         weakref.finalize(self, _unload, library._handle)
 

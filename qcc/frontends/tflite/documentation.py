@@ -24,6 +24,9 @@ DOCUMENTATION = """# TFLite models
   is a warning (`qcc.frontends.FrontendWarning`): a quantized_dimension out of range, biases whose scales are not
   those of the sums, zero points of weights that the kernels ignore, versions of operations that are not known yet,
   copies between tensors of different scales.
+* **Variables** (VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE; CALL_ONCE with a subgraph that assigns constants) are
+  states of the module: `NAME_state` and `NAME_reset` in C ([artifact.md](artifact.md)). One without initial data begins
+  as real 0.
 * **No file is trusted**: every offset, count and size is checked, and what a file stands for is bounded by its
   size.
 

@@ -18,6 +18,7 @@ from qcc.ir import (
     Output,
     Shape,
     Stage,
+    State,
     TensorType,
     Value,
     c_identifier,
@@ -97,12 +98,29 @@ class Emitter:
         self._ops: list[Op] = []
         self._outputs: list[Output] = []
         self._pending: list[Op] = []
+        self._states: list[State] = []
         self._constant_bytes_left = _CONSTANT_SHARE * file_size + _CONSTANT_FREE
 
     def input(self, name: str, type: TensorType) -> Tensor:
         """Add an input of the module."""
         self._inputs.append(Value(self._unique(name), type))
         return Tensor(name, type, value=self._inputs[-1])
+
+    def state(self, name: str, type: TensorType, initial: Array) -> Tensor:
+        """Add a state and return what a run reads of it."""
+        tensor = self.input(name or "state", type)
+        tensor.name = self._inputs[-1].name
+        self._states.append(State(tensor.name, Dense(initial)))
+        return tensor
+
+    def next_state(self, name: str, type: TensorType, tensor: Tensor) -> None:
+        """Add what a state becomes: a tensor's elements, of the type of the state."""
+        if tensor.type != type:
+            (tensor,) = self.emit(StorageCast, [tensor], {}) if tensor.type.is_quantized else (tensor,)
+            (tensor,) = self.emit(StorageCast, [tensor], {"to": type.element}) if type.is_quantized else (tensor,)
+        value = self.materialize(tensor)
+        self.finish((), ())
+        self._outputs.append(Output(name, value))
 
     def emit(
         self,
@@ -183,7 +201,7 @@ class Emitter:
                 if value.name not in renamed:
                     renamed[value.name] = Value(self._unique(name), value.type)
                 finished.append(Tensor(name, value.type, value=renamed[value.name]))
-            elif value is None:
+            elif tensor.array is not None and value is None:
                 finished.append(Tensor(name, tensor.type, tensor.array))
             else:
                 finished.append(tensor)
@@ -198,13 +216,14 @@ class Emitter:
         """Add an output of the module, named after the tensor."""
         value = self.materialize(tensor)
         self.finish((), ())
-        name = free_name(tensor.name or "output", {o.name for o in self._outputs})
+        taken = {o.name for o in self._outputs} | {s.name for s in self._states}
+        name = free_name(tensor.name or "output", taken)
         self._outputs.append(Output(name, value))
 
     def build(self) -> Module:
         """Return the verified module, without operations whose results nothing reads."""
         module = Module(self.name, Stage.FLOAT, tuple(self._inputs), tuple(self._ops), tuple(self._outputs))
-        module = drop_dead(module)
+        module = drop_dead(module.replace(states=tuple(self._states)))
         if any(v.type.is_quantized for v in module.values.values()):
             module = module.replace(stage=Stage.QUANTIZED).with_attribute("arithmetic", ARITHMETIC)
         verify(module)

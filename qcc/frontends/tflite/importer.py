@@ -15,6 +15,7 @@ from .model_file import FileOperator, FileTensor, ModelFile
 from .node import Node
 from .ops import IMPORTERS, NEWEST_VERSIONS, importer_note
 from .tensor_types import tensor_data, tensor_type
+from .variables import Handle, Variables
 
 # What importers may meet in an operator whose inputs or options make no sense.
 _MALFORMED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
@@ -51,6 +52,7 @@ class GraphImporter:
         self.emitter = Emitter(Path(name).stem, file.size)
         self.computed = {i for operator in self.graph.operators for i in operator.outputs}
         self.resized = False
+        self.variables = Variables(file, self.emitter, self.defects)
 
     def run(self, batch: int, shapes: Shapes) -> Module:
         """Return the module."""
@@ -58,6 +60,7 @@ class GraphImporter:
         for index, operator in enumerate(self.graph.operators):
             self._operator(index, operator)
         self._outputs()
+        self.variables.finish()
         raise_problems(self.problems, self.name)
         self.defects.tell(self.name)
         return self.emitter.build()
@@ -112,6 +115,8 @@ class GraphImporter:
         return self.tensors[index]
 
     def _constant(self, tensor: FileTensor) -> Tensor:
+        if tensor.is_variable:
+            return Handle(tensor.name, tensor.name or f"variable_{tensor.index}")
         if tensor.index in self.computed:
             raise Unsupported("is read before an operator computes it")
         type = tensor_type(tensor, tensor.shape, self.defects)
@@ -152,7 +157,7 @@ class GraphImporter:
         if newest is not None and operator.version > newest:
             self.defects.add(label, f"version {operator.version} of {operator.name} is not known; read as {newest}")
         try:
-            node = Node(operator, label, inputs, outputs, self.emitter, self.defects)
+            node = Node(operator, label, inputs, outputs, self.emitter, self.defects, self.variables)
             results = importer(node)
             results = (results,) if isinstance(results, Tensor) else tuple(results)
             if len(results) != len(outputs):
@@ -172,6 +177,8 @@ class GraphImporter:
         Where only scale or zero point differ, the codes are taken as they are, which is what kernels that move data do.
         """
         declared = node.outputs[index]
+        if isinstance(result, Handle):
+            return result
         open_shape = declared.signature or declared.shape
         fits = len(result.shape) == len(open_shape) and all(
             d in (-1, s) for d, s in zip(open_shape, result.shape, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from .emission import Emitter, Tensor
 from .model_file import FileOperator, FileTensor
 from .tensor_types import element_type, scalar_type
 
+if TYPE_CHECKING:
+    from .variables import Variables
+
 #: The bounds of fused activations that are limits.
 CLAMPS: dict[str, tuple[float, float]] = {
     "RELU": (0.0, float("inf")),
@@ -25,7 +28,42 @@ CLAMPS: dict[str, tuple[float, float]] = {
 }
 
 
-class Node:
+class OptionReader:
+    """The options of an operator by name, as the schema's table of its operation has them."""
+
+    def __init__(self, operator: FileOperator) -> None:
+        self._options = schema.OPTIONS.get(operator.name)
+        self._table = operator.options
+        if self._options and self._table and operator.options_type not in (0, self._options.number):
+            raise Unsupported(f"its options are of kind {operator.options_type}, not {self._options.number}")
+
+    def option(self, name: str) -> Any:
+        """Return a number, text or list of the options, the schema's default where the file does not give it."""
+        if self._options is None:
+            raise Unsupported("has no options")
+        field = self._options.fields[name]
+        if self._table is None:
+            return {"i*": (), "s": ""}.get(field.kind, field.default)
+        if field.kind == "i*":
+            return self._table.integers(field.slot)
+        if field.kind == "s":
+            return self._table.text(field.slot)
+        return self._table.scalar(field.slot, field.kind, field.default)
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """Return the name of an enumeration's number."""
+        number = int(self.option(name))
+        if not 0 <= number < len(choices):
+            raise Unsupported(f"option {name!r} is {number}, which is not known")
+        return choices[number]
+
+    def key(self) -> str:
+        """Return the name of the variable that a VAR_HANDLE stands for: that in its container."""
+        container, name = str(self.option("container")), str(self.option("shared_name"))
+        return f"{container}/{name}" if container else name
+
+
+class Node(OptionReader):
     """One operator of the model.
 
     Attributes:
@@ -34,6 +72,7 @@ class Node:
         inputs: tensors by position, None where an optional one is left out.
         outputs: what the file says of the results.
         defects: where to record what is wrong but clear.
+        variables: what the model keeps from run to run.
     """
 
     def __init__(
@@ -44,17 +83,16 @@ class Node:
         outputs: Sequence[FileTensor],
         emitter: Emitter,
         defects: Defects,
+        variables: Variables,
     ) -> None:
+        super().__init__(operator)
         self.name = operator.name
         self.label = label
         self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.emitter = emitter
         self.defects = defects
-        self._options = schema.OPTIONS.get(operator.name)
-        self._table = operator.options
-        if self._options and self._table and operator.options_type not in (0, self._options.number):
-            raise Unsupported(f"its options are of kind {operator.options_type}, not {self._options.number}")
+        self.variables = variables
 
     def input(self, index: int, what: str = "") -> Tensor:
         """Return a required input."""
@@ -87,26 +125,6 @@ class Node:
         if len(numbers) != 1:
             raise Unsupported(f"input {index} ({what}) has {len(numbers)} numbers, not one")
         return numbers[0]
-
-    def option(self, name: str) -> Any:
-        """Return a number, text or list of the options, the schema's default where the file does not give it."""
-        if self._options is None:
-            raise Unsupported("has no options")
-        field = self._options.fields[name]
-        if self._table is None:
-            return {"i*": (), "s": ""}.get(field.kind, field.default)
-        if field.kind == "i*":
-            return self._table.integers(field.slot)
-        if field.kind == "s":
-            return self._table.text(field.slot)
-        return self._table.scalar(field.slot, field.kind, field.default)
-
-    def choice(self, name: str, choices: Sequence[str]) -> str:
-        """Return the name of an enumeration's number."""
-        number = int(self.option(name))
-        if not 0 <= number < len(choices):
-            raise Unsupported(f"option {name!r} is {number}, which is not known")
-        return choices[number]
 
     def activation(self) -> str:
         """Return the name of the fused activation."""

@@ -23,6 +23,7 @@ from . import (
     reduction,
     resizing,
     shape,
+    variable,
 )
 
 Importer = Callable[[Node], Tensor | Sequence[Tensor]]
@@ -41,6 +42,7 @@ _FAMILIES = (
     reduction,
     resizing,
     shape,
+    variable,
 )
 
 #: The importer of each operation.
