@@ -102,6 +102,13 @@ class AcrossVector(DotInstruction):
             return None
         return tir.llvm(self.accumulator_type, "llvm.arm.mve.vmulh.v4i32", value, factor, tir.constant(0))
 
+    def doubled_high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
+        """One `vqrdmulh.s32`."""
+        del body
+        if int(value.ty.dtype.lanes) != self.lanes:
+            return None
+        return tir.llvm(self.accumulator_type, "llvm.arm.mve.vqrdmulh.v4i32", value, factor)
+
     def rounding_shift(self, body: Body, value: Expr, shift: Expr) -> Expr | None:
         """One `vrshl.s32` by a negative amount."""
         if int(value.ty.dtype.lanes) != self.lanes:
@@ -110,6 +117,8 @@ class AcrossVector(DotInstruction):
         flags = (tir.constant(0), tir.constant(1), tir.constant(0))  # no saturation, rounding, signed
         return tir.llvm(self.accumulator_type, "llvm.arm.mve.vshl.vector.v4i32.v4i32", value, right, *flags)
 
+
+_ROUNDINGS = frozenset({"half_up", "double", "double_up"})
 
 _SMLAD = DualMultiplyAccumulate(
     name="smlad",
@@ -121,6 +130,7 @@ _SMLAD = DualMultiplyAccumulate(
     widened_words=2,
     step_loop=StepLoop("pointers", unroll=4, least=2),
     pointer_type="int32",
+    roundings=_ROUNDINGS,
 )
 _VMLADAVA = AcrossVector(
     name="vmladava",
@@ -132,6 +142,7 @@ _VMLADAVA = AcrossVector(
     step_loop=StepLoop("hidden", unroll=2, least=5),
     channel_registers=8,
     pointer_type="int32",
+    roundings=_ROUNDINGS,
 )
 
 
