@@ -229,6 +229,12 @@ def wrap(a: Term, to: ScalarType) -> Term:
     """The integer modulo 2^bits, in the range of `to`."""
     if to.minimum <= a.low and a.high <= to.maximum:
         return narrow(a)
+    half = 1 << (to.bits - 1) if to.kind == "i" else 0
+    if to.bits < 32 and a.spread < 2**30 and a.low >= -(2**30) and a.high < 2**30:
+        # No cast: TVM's analysis evaluates the casts of variables at the ends of their intervals, also beyond the type.
+        moved = a.expr + tir.constant(half, a.dtype) if half else a.expr
+        low = moved & tir.constant((1 << to.bits) - 1, a.dtype)
+        return narrow(Term(low - tir.constant(half, a.dtype) if half else low, a.dtype, to.minimum, to.maximum))
     stored = tir.cast(a.expr, f"{'u' if to.kind == 'u' else ''}int{max(to.bits, 8)}")
     dtype = carrier(to.minimum, to.maximum) or "int64"
     expr = stored if f"int{to.bits}" == dtype and to.kind == "i" else tir.cast(stored, dtype)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from qcc.ir import I1, I8, I16, I32, I64, U8, Array, Builder, ScalarType, TensorType, Value, ops
+from qcc.ir import I1, I8, I16, I32, I64, U8, U16, Array, Builder, ScalarType, TensorType, Value, ops
 from tests.targets.integer_cases import RANDOM, codes, rescaled
 from tests.targets.kernel_programs import Case, case, compile_c, compile_llvm
 
@@ -111,6 +111,12 @@ def unary_cases() -> Iterator[Case]:
     yield case(lambda b, x: b.emit(ops.Table, x, b.constant(codes((7, 256))[1])), (type, array))
     for low, high in ((-5.0, 90.0), (float("-inf"), 3.0), (0.0, float("inf")), (-128.0, 127.0), (4.0, 4.0)):
         yield case(lambda b, x, low=low, high=high: b.emit(ops.Clamp, x, minimum=low, maximum=high), every_code())
+    for to in (I8, I16):
+        # codes of known bounds that the type does not hold
+        yield case(
+            lambda b, x, to=to: b.emit(ops.Cast, rescaled(b, x, 99, 3, to=U16, minimum=0, maximum=40000), to=to),
+            edges(I16),
+        )
     for source, to in product((I8, U8, I16, I32, I64), (I8, U8, I16, I32, I64, I1)):
         operand = every_code(source) if source.bits == 8 else edges(source)
         yield case(lambda b, x, to=to: b.emit(ops.Cast, x, to=to), operand)
