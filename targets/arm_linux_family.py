@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from .cross import Emulator, LinkRecipe, clang, gcc, zig
 from .registry import register_family
@@ -68,8 +69,26 @@ _ARMV7_CHECK = (
     "    return (int)(getauxval(16) >> 12 & 1u); /* AT_HWCAP, HWCAP_NEON */\n"
 )
 
-_TABLES: dict[str, str] = {}
-"""Where the tables of vector instructions are, by feature; without one the scalar nests do all."""
+_TABLES: dict[str, str] = {
+    "neon": "qcc.targets.arm_instructions:NEON",
+    "dotprod": "qcc.targets.arm_instructions:DOTPROD",
+    "i8mm": "qcc.targets.arm_instructions:I8MM",
+    "armv7": "qcc.targets.arm_instructions:ARMV7_NEON",
+}
+"""Where the tables of vector instructions are, by feature."""
+
+LlvmTarget: TypeAlias = tuple[tuple[str, str | int | tuple[str, ...]], ...]
+
+
+def arm_llvm(level: str, cpu: str = "") -> LlvmTarget:
+    """Return the entries of TVM's target dictionary for a feature of AArch64, or for `armv7`."""
+    levels = list(ARM_FEATURES)
+    features: tuple[str, ...] = ("+v7", "+neon", "+thumb2")
+    triple = ARMV7
+    if level != "armv7":
+        features, triple = tuple(f"+{name}" for name in levels[: levels.index(level) + 1]), AARCH64
+    entries: LlvmTarget = (("kind", "llvm"), ("mtriple", triple), ("mcpu", cpu or "generic"), ("mattr", features))
+    return (*entries, ("mfloat-abi", "hard")) if level == "armv7" else entries
 
 
 @dataclass(frozen=True)
@@ -92,8 +111,6 @@ class ArmLinuxFamily(TargetFamily):
         return self._aarch64([name for name in ARM_FEATURES if name in asked][-1], cpu)
 
     def _aarch64(self, feature: str, cpu: str) -> Target:
-        levels = list(ARM_FEATURES)
-        enabled = tuple(f"+{name}" for name in levels[: levels.index(feature) + 1])
         march = {"neon": "armv8-a", "dotprod": "armv8.2-a+dotprod", "i8mm": "armv8.2-a+dotprod+i8mm"}[feature]
         link = LinkRecipe(
             compilers=(
@@ -112,8 +129,8 @@ class ArmLinuxFamily(TargetFamily):
             (feature,),
             cpu,
             family=self.name,
-            llvm=(("kind", "llvm"), ("mtriple", AARCH64), ("mcpu", cpu or "generic"), ("mattr", enabled)),
-            table=_TABLES.get(feature, ""),
+            llvm=arm_llvm(feature, cpu),
+            table=_TABLES[feature],
             cpu_flags=_FLAGS[feature],
             machine="aarch64",
             alignment=16,
@@ -123,13 +140,6 @@ class ArmLinuxFamily(TargetFamily):
         )
 
     def _armv7(self, cpu: str) -> Target:
-        llvm = (
-            ("kind", "llvm"),
-            ("mtriple", ARMV7),
-            ("mcpu", cpu or "generic"),
-            ("mattr", ("+v7", "+neon", "+thumb2")),
-            ("mfloat-abi", "hard"),
-        )
         flags = ("-fPIC", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard")
         hosted = gcc(
             "arm-linux-gnueabihf", "apt-get install gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", *flags, "-marm"
@@ -145,8 +155,8 @@ class ArmLinuxFamily(TargetFamily):
             ("neon",),
             cpu,
             family=self.name,
-            llvm=llvm,
-            table=_TABLES.get("armv7", ""),
+            llvm=arm_llvm("armv7", cpu),
+            table=_TABLES["armv7"],
             cpu_flags=("neon",),
             machine="armv7l",
             alignment=16,

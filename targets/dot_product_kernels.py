@@ -18,7 +18,7 @@ from qcc.ir import Array, Op, Value
 from qcc.ir.ops import LARGEST_SHIFT, Conv2d, Matmul, Rescale, RescaleFloat, Table
 from qcc.targets.hvx.elementwise import elementwise as vector_elementwise
 from qcc.targets.hvx.writer import has_epilogue, vector_table
-from qcc.targets.instructions import VectorLevel
+from qcc.targets.instructions import DotInstruction, VectorLevel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
 from qcc.targets.nests.convolution import Convolution, convolution, packed_constants
 from qcc.targets.nests.epilogue import Epilogue, rescale_for, twice_rounded
@@ -64,10 +64,11 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
     if match is None:
         return None
     spec = _specification(kernel, match)
-    if level.dot.staged and not has_epilogue(spec.epilogue):
+    dot = level.dot_for(kernel.constants[match.anchor.weight.name])
+    if dot.staged and not has_epilogue(spec.epilogue):
         return None
-    function = convolution(spec, level.dot)
-    arrays = _constants(kernel, match, spec, level)
+    function = convolution(spec, dot)
+    arrays = _constants(kernel, match, spec, dot)
     constants = tuple(ConstantArgument(name, array, _COMMENTS[name]) for name, array in arrays.items())
     if not match.rest:
         return LoweredKernel(function, (match.anchor.x, *constants, match.result))
@@ -80,7 +81,8 @@ def packing(kernel: Kernel, level: VectorLevel) -> str:
     if match is None:
         return ""
     spec = _specification(kernel, match)
-    return "" if level.dot.staged and not has_epilogue(spec.epilogue) else spec.packing(level.dot)
+    dot = level.dot_for(kernel.constants[match.anchor.weight.name])
+    return "" if dot.staged and not has_epilogue(spec.epilogue) else spec.packing(dot)
 
 
 def _match(kernel: Kernel, roundings: frozenset[str]) -> _Match | None:
@@ -215,7 +217,7 @@ def _form(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFlo
     return rescale_for(shift, *ends, min(max(-low, high), 2**31))
 
 
-def _constants(kernel: Kernel, match: _Match, spec: Convolution, level: VectorLevel) -> Mapping[str, Array]:
+def _constants(kernel: Kernel, match: _Match, spec: Convolution, dot: DotInstruction) -> Mapping[str, Array]:
     """The constant arguments by name, in order."""
     anchor = match.anchor
     outputs = spec.output_channels
@@ -225,10 +227,10 @@ def _constants(kernel: Kernel, match: _Match, spec: Convolution, level: VectorLe
         floats = isinstance(match.rescale, RescaleFloat)
         scales = [kernel.constants[v.name].reshape(-1) for v in match.rescale.operands[1:]]
         scales += [np.zeros(1, np.int32)] if floats else []
-    arrays: dict[str, Array] = dict(packed_constants(spec, level.dot, _weights(kernel, anchor), bias, *scales))
+    arrays: dict[str, Array] = dict(packed_constants(spec, dot, _weights(kernel, anchor), bias, *scales))
     if match.table is not None:
         table = kernel.constants[match.table.table.name]
-        arrays["table"] = vector_table(table) if level.dot.staged else table
+        arrays["table"] = vector_table(table) if dot.staged else table
     return arrays
 
 

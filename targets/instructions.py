@@ -56,6 +56,10 @@ class DotInstruction(ABC):
     staged: bool = field(default=False, kw_only=True)
     """Whether the nests of long vectors (`targets/hvx`) are used: for machines whose vectors hold the
     bytes of many pixels, and that read activations through aligned scalar registers."""
+    group: int = field(default=1, kw_only=True)
+    """Steps whose activations are loaded together."""
+    channel_lanes: int = field(default=0, kw_only=True)
+    """Channels of a vector of a depthwise convolution; 0: as many as `lanes`."""
 
     roundings: frozenset[str] = field(default=frozenset({"half_up"}), kw_only=True)
     """Rescales that the epilogue is made for: names of `qcc.ir.ROUNDINGS`, and `float` for binary32; kernels with
@@ -79,6 +83,11 @@ class DotInstruction(ABC):
         """Registers with the activations of one step, from byte `offset`; int32 words where `widened_words` says so."""
         return self.broadcast(body, tir.reinterpret(tir.load(source, offset, self.step), "int32"), input_type)
 
+    def load_activations(self, body: Body, source: Buffer, offset: Expr, input_type: str) -> list[tuple[Expr, ...]]:
+        """The activations of `group` steps, from byte `offset`, an entry for each step."""
+        places = (offset + tir.constant(step * self.step) for step in range(self.group))
+        return [self.load_activation(body, source, place, input_type) for place in places]
+
     @abstractmethod
     def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:
         """Registers with four activation bytes, `word` as an int32, in all lanes."""
@@ -95,9 +104,18 @@ class DotInstruction(ABC):
         gave.
         """
 
+    def widened(self, loaded: Expr) -> Expr:
+        """Bytes as lanes that `multiply_add` takes."""
+        lanes = int(loaded.ty.dtype.lanes)
+        return tir.cast(loaded, "int32" if lanes == 1 else f"int32x{lanes}")
+
     def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
-        """`accumulator + value · weight` in int32 lanes whose factors came from bytes; any number of lanes."""
+        """`accumulator + value · weight` in int32 lanes whose factors are `widened` bytes; any number of lanes."""
         return accumulator + value * weight
+
+    def fits(self, rows: int, vectors: int) -> bool:
+        """Whether a tile leaves nothing but registers to use."""
+        return rows * vectors + vectors * self.weight_registers + self.temporaries <= self.registers
 
     def step_cost(self, rows: int, vectors: int) -> float:
         """Time of one step of a tile, in any unit.
@@ -105,6 +123,14 @@ class DotInstruction(ABC):
         Two dot products and two loads a cycle, a latency of four cycles, weights from farther away than activations.
         """
         return max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 0.35 * vectors + 0.25 * rows
+
+    def rounded_product(self, body: Body, value: Expr, factor: Expr, shift: Expr) -> Expr | None:
+        """`⌊(value · factor + 2^(31+shift)) / 2^(32+shift)⌋` in int32 lanes, for shifts of 1 to 31.
+
+        None: nothing is better than `high_product` and `rounding_shift`.
+        """
+        del body, value, factor, shift
+        return None
 
     def high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
         """`⌊value · factor / 2³²⌋` in int32 lanes; None: nothing is better than 64-bit products of alternate lanes."""
@@ -158,6 +184,13 @@ class VectorLevel:
     dot: DotInstruction
     cpu_flags: tuple[str, ...]
     """What /proc/cpuinfo lists on a host that can run the code."""
+    narrow_dot: DotInstruction | None = None
+    """A faster dot product for weights of which none is −128."""
+
+    def dot_for(self, weights: Array) -> DotInstruction:
+        """The dot product for weights."""
+        narrow = self.narrow_dot is not None and weights.size and int(weights.min()) > -128
+        return self.narrow_dot if narrow and self.narrow_dot is not None else self.dot
 
     def target(self) -> dict[str, object]:
         """TVM's target dictionary."""

@@ -142,6 +142,12 @@ def join(values: Sequence[Expr]) -> Expr:
     return values[0] if len(values) == 1 else tirx.Shuffle(list(values), [constant(i) for i in range(len(values))])
 
 
+def concatenate(vectors: Sequence[Expr]) -> Expr:
+    """The lanes of several vectors of one type as one vector; the vector itself where there is one."""
+    total = sum(int(vector.ty.dtype.lanes) for vector in vectors)
+    return vectors[0] if len(vectors) == 1 else tirx.Shuffle(list(vectors), [constant(i) for i in range(total)])
+
+
 def minimum(left: Expr, right: Expr) -> Expr:
     """The smaller of two expressions."""
     return tirx.Min(left, right)

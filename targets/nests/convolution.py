@@ -25,6 +25,7 @@ from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.depthwise import ChannelProduct, LineAddresses, channel_tile_for
 from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
 from qcc.targets.nests.gathered_rows import GatheredRows
+from qcc.targets.nests.grouped_product import GroupedProduct
 from qcc.targets.nests.panel import MOST_ROWS, Panel, tile_for
 from qcc.targets.nests.products import DotProduct, InputType, Product, RowSource
 from qcc.targets.nests.register_tile import RegisterTile, Rows
@@ -109,8 +110,10 @@ class Convolution:
         window, kind = self.window, self.row_kind(dot)
         if self.is_depthwise:
             columns = self.output_channels
-            lanes = min(dot.lanes, 1 << (columns.bit_length() - 1))
-            tile = channel_tile_for(window, -(-columns // lanes), dot.channel_registers or dot.registers)
+            most = dot.channel_lanes or dot.lanes
+            lanes = min(most, 1 << (columns.bit_length() - 1))
+            registers = (dot.channel_registers or dot.registers) // max(lanes // dot.lanes, 1)
+            tile = channel_tile_for(window, -(-columns // lanes), registers)
             return Panel(1, window.rows, columns, *window.kernel, lanes, tile, step=1)
         columns = self.output_channels // self.groups
         runs = window.taps if kind == "taps" else 1
@@ -128,6 +131,8 @@ class Convolution:
         panel = self.panel(dot)
         if self.is_depthwise:
             return ChannelProduct(panel, self.input_type, dot, self.window, self.multiplier)
+        if dot.group > 1:
+            return GroupedProduct(panel, self.input_type, dot)
         return (WidenedProduct if widens(panel, dot) else DotProduct)(panel, self.input_type, dot)
 
     def packing(self, dot: DotInstruction) -> str:

@@ -89,7 +89,7 @@ class ChannelProduct(Product):
         loaded = []
         for tap in range(self.panel.steps):
             offset = (step + tir.constant(tap)) * tir.constant(vectors * lanes) + tir.constant(vector * lanes)
-            loaded.append(body.let("weight", tir.cast(tir.load(buffer, offset, lanes), f"int32x{lanes}")))
+            loaded.append(body.let("weight", self.dot.widened(tir.load(buffer, offset, lanes))))
         return loaded
 
     def _pixels(self, place: int, places: int) -> list[tuple[int, int]]:
@@ -106,7 +106,7 @@ class ChannelProduct(Product):
         loaded = tir.load(source, start + tir.divide(channel, repeat), max(lanes // repeat, 1))
         if repeat > 1 and lanes > 1:
             loaded = tir.extract(body.let("channels", loaded), [lane // repeat for lane in range(lanes)])
-        return tir.cast(loaded, f"int32x{lanes}")
+        return self.dot.widened(loaded)
 
 
 @dataclass

@@ -201,6 +201,9 @@ def _high(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: di
     rescale, dot, shift = _rescale(emitter), emitter.dot, constants["shift"]
     if rescale.pre_shift:
         accumulator = body.let("shifted", accumulator << constants["pre_shift"])
+    rounded = dot.rounded_product(body, accumulator, constants["multiplier"], shift)
+    if rounded is not None:
+        return _offset(rounded, rescale, "int32")
     upper = dot.high_product(body, accumulator, constants["multiplier"])
     if upper is None:
         upper = _high_product(body, accumulator, constants["multiplier"])

@@ -33,7 +33,7 @@ def tile_for(rows: int, columns: int, dot: DotInstruction, most_rows: int = MOST
         (_matrix_cost(rows, count, Tile(height, width), dot), -width, -height)
         for width in range(1, 9)
         for height in range(1, min(rows, most_rows) + 1)
-        if height * width + width * dot.weight_registers + dot.temporaries <= dot.registers and width <= max(count, 1)
+        if dot.fits(height, width) and width <= max(count, 1)
     )
     return Tile(-best[2], -best[1])
 
