@@ -88,7 +88,7 @@ class _Nest:
             others[value.name] = Source.of(body, self.parameters.input(value), size)
         count = min(self.channels, VECTOR_BYTES)
         with ExitStack() as stack:
-            pixel = tuple(stack.enter_context(body.loop(n, s)) for n, s in zip("nyx", self.shape, strict=False))
+            pixel = tuple(stack.enter_context(body.loop(n, s)) for n, s in zip("nyx", self.shape[:-1], strict=False))
             taps = self._taps(pixel)
             block = stack.enter_context(body.loop("block", blocks(self.channels)))
             channel = block * tir.constant(VECTOR_BYTES)
