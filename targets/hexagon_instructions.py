@@ -265,7 +265,14 @@ class VectorReduce(DotInstruction):
 HVX_V66 = VectorLevel(
     "hvxv66",
     hexagon_llvm("hvxv66"),
-    VectorReduce(name="vrmpy", lanes=LANES, registers=32, temporaries=2, staged=True),
+    VectorReduce(
+        name="vrmpy",
+        lanes=LANES,
+        registers=32,
+        temporaries=2,
+        staged=True,
+        roundings=frozenset({"half_up", "double", "double_up"}),
+    ),
     (),
 )
 """HVX of v66."""

@@ -156,12 +156,14 @@ def _rescale(op: Rescale, place: VectorPlace) -> Term:
     x = place.words(op.x, op.input_zero_point)
     multiplier, shift = (place.constant(v).astype(np.int64) for v in (op.multiplier, op.shift))
     dtype = str(op.to.dtype)
-    if op.to.bits not in (8, 32) or (op.rounding == "double_up"):
+    if op.to.bits not in (8, 32):
         raise NoVectorForm(f"a rescale to {op.to}")
-    form = {"half_up": _half_up, "double": _double}.get(op.rounding)
-    if form is None:
+    if op.rounding == "half_up":
+        y = _half_up(place, x, multiplier, shift, op.to.bits == 8)
+    elif op.rounding in ("double", "double_up") and multiplier.min() >= 0:
+        y = _multiplied(place, x, rescaling.double_constants(multiplier, shift), op.rounding, INT32)
+    else:
         raise NoVectorForm(f"rounding {op.rounding}")
-    y = form(place, x, multiplier, shift, op.to.bits == 8)
     if op.to.bits == 8:
         return narrowed(place.body, y, dtype, op.output_zero_point, op.minimum, op.maximum)
     bounds = (y.low + op.output_zero_point, y.high + op.output_zero_point)
@@ -200,14 +202,6 @@ def _half_up(place: VectorPlace, x: Words, multiplier: Array, shift: Array, satu
     return _multiplied(place, x, constants, "half_up", bounds)
 
 
-def _double(place: VectorPlace, x: Words, multiplier: Array, shift: Array, saturates: bool) -> Words:
-    """Rounded twice."""
-    del saturates
-    if multiplier.min() < 0:
-        raise NoVectorForm("a negative multiplier")
-    return _multiplied(place, x, rescaling.double_constants(multiplier, shift), "double", INT32)
-
-
 def _multiplied(
     place: VectorPlace, x: Words, constants: rescaling.RescaleConstants, rounding: str, bounds: tuple[int, int]
 ) -> Words:
@@ -227,8 +221,8 @@ def _multiplied(
         if constants.left.any():
             value = rescaling.cut(value, left[lane]) if constants.saturates else value
             value = body.let("scaled", value << left[lane])
-        if rounding == "double":
-            result = rescaling.rounded_twice(body, value, factor[lane], right[lane])
+        if rounding != "half_up":
+            result = rescaling.rounded_twice(body, value, factor[lane], right[lane], rounding == "double")
         else:
             result = rescaling.rounded_up(body, value, factor[lane], right[lane], half[lane])
         vectors.append(body.let("rescaled", result))

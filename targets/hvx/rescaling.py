@@ -76,13 +76,14 @@ def rounded_up(body: Body, value: Expr, factor: Expr, right: Expr, half: Expr) -
     return (body.let("upper", high_product(body, value, factor)) + half) >> right
 
 
-def rounded_twice(body: Body, value: Expr, factor: Expr, right: Expr) -> Expr:
-    """The doubling high product, rounded; then `/ 2^right`, ties away from zero.
+def rounded_twice(body: Body, value: Expr, factor: Expr, right: Expr, away: bool) -> Expr:
+    """The doubling high product, rounded; then `/ 2^right`, ties away from zero or up.
 
-    With `z = y − [y < 0]` and `right ≥ 1` the second is `(⌊z / 2^(right − 1)⌋ + 1) >> 1`.
+    With `z = y − [y < 0]` (ties away) or `z = y`, and `right ≥ 1`, the second is `(⌊z / 2^(right − 1)⌋ + 1) >> 1`.
     """
     high = hvx.ODD_ROUNDED(body.let("even", hvx.EVEN_UPPER(value, factor)), value, factor)
     high = body.let("high", high)
     one = body.let("any", tir.minimum(right, tir.splat(1, LANES)))
-    sign = (high >> tir.splat(31, LANES)) & (tir.splat(0, LANES) - one)
-    return (((high + sign) >> (right - one)) + one) >> one
+    if away:
+        high = high + ((high >> tir.splat(31, LANES)) & (tir.splat(0, LANES) - one))
+    return ((high >> (right - one)) + one) >> one

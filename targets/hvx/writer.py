@@ -14,7 +14,7 @@ from qcc.targets import tir
 from qcc.targets.hexagon_instructions import LANES, VECTOR_BYTES
 from qcc.targets.hvx.memory import VECTOR, element_bytes, load_vector, store_bytes, store_vector
 from qcc.targets.hvx.memory import rounded_up as room
-from qcc.targets.hvx.rescaling import cut, high_constants, rounded_up
+from qcc.targets.hvx.rescaling import cut, double_constants, high_constants, rounded_twice, rounded_up
 from qcc.targets.nests.epilogue import Epilogue, Rescale
 from qcc.targets.tir import Body, Buffer, Expr
 
@@ -24,12 +24,17 @@ Int32Array = npt.NDArray[np.int32]
 def has_epilogue(epilogue: Epilogue) -> bool:
     """Whether the rescale can be computed: results that saturate need no more than 32 bits of the accumulator."""
     rescale = epilogue.rescale
-    return rescale is None or rescale.form == "high" or epilogue.output_type != "int32"
+    return rescale is None or not saturates(rescale) or epilogue.output_type != "int32"
 
 
 def saturates(rescale: Rescale) -> bool:
     """Whether accumulators are cut before they are shifted left."""
     return rescale.form == "wide"
+
+
+def is_double(rescale: Rescale) -> bool:
+    """Whether the rescale rounds twice."""
+    return rescale.form in ("double", "double_up")
 
 
 def constant_names(epilogue: Epilogue) -> tuple[tuple[str, str], ...]:
@@ -55,7 +60,10 @@ def lane_constants(
     if rescale is None or multiplier is None or shift is None:
         return arrays
     factors, shifts = (np.broadcast_to(np.reshape(a, -1), len(bias)) for a in (multiplier, shift))
-    constants = high_constants(factors, shifts, saturates(rescale))
+    if is_double(rescale):
+        constants = double_constants(factors, shifts)
+    else:
+        constants = high_constants(factors, shifts, saturates(rescale))
     lanes = {"multiplier": constants.multiplier, "shift": constants.right, "pre_shift": constants.left}
     return arrays | {
         name: np.where(columns < 0, int(name == "shift"), lanes[name][columns]).astype(np.int32)
@@ -84,7 +92,7 @@ class Writer:
         """The rescale's constants of the 32 lanes from element `offset` on, a multiple of 32."""
         names = [name for name, _ in constant_names(self.epilogue)[1:]]
         known = {name: self.body.let(name, tir.load(self.buffers[name], offset, LANES)) for name in names}
-        if "shift" in known:
+        if self.epilogue.rescale is not None and not is_double(self.epilogue.rescale):
             one = tir.splat(1, LANES)
             known["half"] = self.body.let("half", one << (known["shift"] - one))
         return known
@@ -98,7 +106,11 @@ class Writer:
         if "pre_shift" in known:
             value = cut(value, known["pre_shift"]) if saturates(rescale) else value
             value = self.body.let("shifted", value << known["pre_shift"])
-        result = rounded_up(self.body, value, known["multiplier"], known["shift"], known["half"])
+        factor, right = known["multiplier"], known["shift"]
+        if is_double(rescale):
+            result = rounded_twice(self.body, value, factor, right, rescale.form == "double")
+        else:
+            result = rounded_up(self.body, value, factor, right, known["half"])
         return self.body.let("rescaled", result)
 
     def narrowed(self, vectors: Sequence[Expr]) -> Expr:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from qcc.ir import Array, Value
-from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source
+from qcc.targets.dot_product_kernels import dot_product_kernel
+from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source, partition
 from qcc.targets.lowering import build_object
 from qcc.targets.target import Target
-from tests.targets import integer_cases, test_elementwise_kernels, test_rescale_kernels
+from tests.targets import integer_cases, test_elementwise_kernels, test_profile_epilogues, test_rescale_kernels
 from tests.targets.hexagon_program import Call, link, run
 from tests.targets.kernel_programs import Case, lower_all
 
@@ -93,6 +94,15 @@ def test_residual_additions(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_pools_and_sums(tmp_path: Path) -> None:
     check(_plain([*integer_cases.pool_cases(), *integer_cases.reduction_cases()]), tmp_path)
+
+
+@pytest.mark.slow
+def test_epilogues_of_other_profiles(tmp_path: Path) -> None:
+    cases = [one for form in ("double", "double_up") for one in test_profile_epilogues.kernels(form)]
+    instructions = Target.parse(TARGET).instructions
+    for one in cases:
+        assert all(dot_product_kernel(kernel, instructions) is not None for kernel in partition(one.module))
+    check(cases, tmp_path)
 
 
 def test_a_residual_addition(tmp_path: Path) -> None:
