@@ -35,7 +35,6 @@ class Interpolate(Op):
 
     name = "interpolate"
     stages = frozenset({Stage.INTEGER})
-    exact_floats = True
     x = Operand(0, "N×H×W×C")
     rows = Operand(1, "2×H' i32")
     row_weights = Operand(2, "H', i16 or f32")
@@ -43,6 +42,11 @@ class Interpolate(Op):
     column_weights = Operand(4, "W', i16 or f32")
     fraction_bits: int = 10
     rounding: str = "half_up"
+
+    @property
+    def exact_floats(self) -> bool:  # type: ignore[override]  # not of the class: a fact of the weights' type
+        """Whether it computes with floats."""
+        return self.is_real
 
     @property
     def is_real(self) -> bool:
