@@ -16,6 +16,7 @@ from .rescaling import LARGEST_SHIFT, Cast, Rescale, RescaleFloat, Table
 from .resize import WEIGHT_BITS, Resize
 from .sigmoid import SigmoidFixedPoint, SigmoidInterpolated
 from .softmax import Softmax, SoftmaxTable
+from .svdf import Svdf
 from .unary import (
     Abs,
     Elu,
@@ -109,6 +110,7 @@ __all__ = [
     "Sub",
     "SumFloat",
     "SumPool2d",
+    "Svdf",
     "Table",
     "Tanh",
     "Transpose",

@@ -1,6 +1,6 @@
 """Rules of the profiles `tflm` and `litert-ref`: the arithmetic of TFLite's reference kernels."""
 
-from . import arithmetic, codes, functions, norm, products, resizing, softmax, sums
+from . import arithmetic, codes, functions, norm, products, resizing, softmax, sums, svdf
 from .bounds import activation_bounds
 from .rescales import of_wide_sums, twice_rounded
 
@@ -15,5 +15,6 @@ __all__ = [
     "resizing",
     "softmax",
     "sums",
+    "svdf",
     "twice_rounded",
 ]

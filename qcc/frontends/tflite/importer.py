@@ -116,7 +116,8 @@ class GraphImporter:
 
     def _constant(self, tensor: FileTensor) -> Tensor:
         if tensor.is_variable:
-            return Handle(tensor.name, tensor.name or f"variable_{tensor.index}")
+            type = tensor_type(tensor, tensor.shape, self.defects)
+            return Handle(tensor.name, tensor.name or f"variable_{tensor.index}", type)
         if tensor.index in self.computed:
             raise Unsupported("is read before an operator computes it")
         type = tensor_type(tensor, tensor.shape, self.defects)

@@ -25,11 +25,13 @@ class Handle(Tensor):
 
     Attributes:
         key: of the variable.
+        variable: its type, where it is a tensor that is marked as variable.
     """
 
-    def __init__(self, name: str, key: str) -> None:
+    def __init__(self, name: str, key: str, variable: TensorType | None = None) -> None:
         super().__init__(name, TensorType((), I32))
         self.key = key
+        self.variable = variable
 
 
 @dataclass
