@@ -42,6 +42,9 @@ Weighted = ops.Conv2d | ops.ConvTranspose2d | ops.Matmul
 #: Relative difference between a bias's scale and s_x·s_w that is rounding.
 BIAS_TOLERANCE = 1e-6
 
+#: Operations that the warning on what stays in float names.
+SHOWN = 5
+
 #: Rounds of merging and moving conversions; chains of interest need two or three.
 ROUNDS = 20
 
@@ -112,14 +115,20 @@ class AbsorbQuantization(Pass):
 
     def _explained(self, module: Module, reasons: dict[str, str], context: PassContext) -> Module:
         """Return the module with a note on each operation on real numbers that says why it stays in float."""
-        made = []
+        made, stays = [], list[str]()
         for op in module.ops:
             real = any(v.type.is_float for v in (*op.operands, *op.results))
             if not op.boundary and real and not op.note(KEEP_FLOAT):
                 reason = reasons.get(op.results[0].name) or unabsorbed_reason(op, module)
                 context.remark(self.name, op.results[0].name, f"{op.name} stays in float: {reason}")
+                stays.append(f"{op.name} %{op.results[0].name}: {reason}")
                 op = op.with_note(KEEP_FLOAT, reason)
             made.append(op)
+        if stays:
+            more = f"; and {len(stays) - SHOWN} more" if len(stays) > SHOWN else ""
+            count = "1 operation stays" if len(stays) == 1 else f"{len(stays)} operations stay"
+            message = f"{count} in float: {'; '.join(stays[:SHOWN])}{more}"
+            context.remark(self.name, module.name, message, "warning")
         return module.replace(ops=tuple(made))
 
 

@@ -31,6 +31,7 @@ DEFAULT_PASSES: dict[Part, tuple[str, ...]] = {
     ),
     Part.ABSORB: (
         "absorb-quantization",
+        "fold-constants",
         "legalize-layout",
         "canonicalize",
         "eliminate-dead-code",

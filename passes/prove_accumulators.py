@@ -132,7 +132,7 @@ def check_softmax(op: ops.SoftmaxTable, table: Array | None) -> None:
     """Raise a PassError where the sum of exponentials can leave 32 bits."""
     largest = int(np.max(table, initial=0)) if table is not None else 0
     total = largest * op.x.type.shape[op.axis]
-    check(op, Interval.of(0, total), ScalarType("i", 32), "its sum of exponentials")
+    check(op, Interval.of(0, total), ScalarType("u", 32), "its sum of exponentials")
 
 
 def _of_input(value: Value) -> Interval:

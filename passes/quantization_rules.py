@@ -29,6 +29,7 @@ from qcc.ir.ops import (
     Quantize,
     ReduceMax,
     ReduceMin,
+    Requantize,
     Reshape,
     Resize,
     Slice,
@@ -100,6 +101,23 @@ class CancelPair(Pattern):
         if not isinstance(inner, Dequantize) or inner.x.type != op.result.type:
             return None
         return inner.x if op.result.type.element.storage.bits <= 16 else None
+
+
+# quantize(dequantize(q)) = requantize(q) in another type
+class JoinPair(Pattern):
+    """A quantize of a dequantized value in other parameters is a change of parameters."""
+
+    root = Quantize
+
+    def apply(self, op: Op, rewriter: Rewriter) -> Value | None:
+        """Requantize codes of 8 bits."""
+        inner = rewriter.definition(op.operands[0])
+        if not isinstance(inner, Dequantize):
+            return None
+        types = per_tensor(inner.x.type), per_tensor(op.result.type)
+        if any(t is None or t.storage_type.bits != 8 for t in types) or types[0] == types[1]:
+            return None
+        return rewriter.emit(Requantize, inner.x, types=(op.result.type,))
 
 
 # quantize(constant) = its codes
@@ -275,10 +293,11 @@ class ReadCodes(Pattern):
 CONVERSION_RULES: tuple[type[Pattern], ...] = (
     CancelCasts,
     CancelPair,
+    JoinPair,
     QuantizeConstant,
     SinkCast,
-    SinkDequantize,
     MoveConstant,
+    SinkDequantize,
     HoistQuantize,
     ReadCodes,
 )

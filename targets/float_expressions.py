@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
-from qcc.ir import IrError, Op, UniformType
+from qcc.ir import I32, IrError, Op, UniformType
 from qcc.ir.ops import (
     Abs,
     Add,
@@ -137,7 +137,10 @@ def _clamp(op: Clamp, scope: Scope) -> Term:
 
 
 def _cast(op: Cast, scope: Scope) -> Term:
-    """Real to integer goes toward zero and saturates; not-a-number becomes the smallest integer."""
+    """Real to integer goes toward zero and saturates, at 32 bits for types of 2 and 4 bits, whose last bits are kept.
+
+    Not-a-number becomes the smallest integer.
+    """
     x = terms.bind(scope.body, "value", scope.operand(op.x))
     if op.to.is_float:
         dtype = f"float{op.to.bits}"
@@ -145,6 +148,8 @@ def _cast(op: Cast, scope: Scope) -> Term:
     if op.to.bits == 1:
         nonzero = tir.select(x.expr == number(0, x.dtype), tir.constant(0), tir.constant(1))
         return Term(nonzero, "int32", 0, 1)
+    if op.to.is_narrow:
+        return terms.wrap(_saturated(scope, x, I32.minimum, I32.maximum), op.to)
     return _saturated(scope, x, op.to.minimum, op.to.maximum)
 
 

@@ -235,6 +235,11 @@ def wrap(a: Term, to: ScalarType) -> Term:
         moved = a.expr + tir.constant(half, a.dtype) if half else a.expr
         low = moved & tir.constant((1 << to.bits) - 1, a.dtype)
         return narrow(Term(low - tir.constant(half, a.dtype) if half else low, a.dtype, to.minimum, to.maximum))
+    if to.is_narrow:
+        count = 1 << to.bits
+        last = tir.cast(a.expr, "int32") & tir.constant(count - 1)
+        signed = tir.select(last > tir.constant(to.maximum), last - tir.constant(count), last)
+        return Term(signed if to.kind == "i" else last, "int32", to.minimum, to.maximum)
     stored = tir.cast(a.expr, f"{'u' if to.kind == 'u' else ''}int{max(to.bits, 8)}")
     dtype = carrier(to.minimum, to.maximum) or "int64"
     expr = stored if f"int{to.bits}" == dtype and to.kind == "i" else tir.cast(stored, dtype)

@@ -8,7 +8,7 @@ import numpy as np
 
 from qcc.ir import Array, PassError, UniformType, Value, ops
 
-from .movement import one_operand, quantize_real
+from .movement import one_operand
 from .ort_products import NAME, ORT, define_rescale_float, narrow_codes
 from .realizer import Realizer, clamp_codes, realizes
 
@@ -130,7 +130,7 @@ def prelu(r: Realizer, op: ops.Prelu) -> None:
 def batch_norm(r: Realizer, op: ops.BatchNorm) -> None:
     """Realize a batch norm that stands alone: `f32(f32(x·m) + c)` a channel, then quantized.
 
-    As a rescale where its codes are those of the table everywhere, else as a table a channel.
+    As one rescale where factors are found that give the same codes for all 256 of each channel, else as tables.
     """
     parameters = [real_constant(r, v) for v in op.operands[1:]]
     if any(p is None for p in parameters) or op.axis % op.x.type.rank != op.x.type.rank - 1:
@@ -138,7 +138,59 @@ def batch_norm(r: Realizer, op: ops.BatchNorm) -> None:
     scale, offset, mean, variance = (np.asarray(p, np.float32) for p in parameters)
     factor = (scale / np.sqrt(variance + np.float32(op.epsilon))).astype(np.float32)
     shift = (offset - mean * factor).astype(np.float32)
-    define_table(r, op.result, op.x, lambda x: x * factor[:, None] + shift[:, None])
+    own, to = narrow_codes(op.x, "a batch norm"), narrow_codes(op.result, "a batch norm")
+    codes = own.storage_type.codes
+    wanted = to.quantize(own.dequantize(codes) * factor[:, None] + shift[:, None])
+    steps = np.float32(to.scale)
+    found = affine_codes(own, to, np.float32(own.scale) * factor / steps, shift / steps, wanted)
+    if found is None:
+        r.define(op.result, ops.Table, r.codes(op.x), r.integers(wanted, f"{op.result.name}_table"))
+        return
+    low, high = clamp_codes(to, None)
+    named = zip(("factor", "offset"), found, strict=True)
+    r.define(
+        op.result,
+        ops.RescaleFloat,
+        r.codes(op.x),
+        *(r.integers(array, f"{op.result.name}_{name}") for name, array in named),
+        to=to.storage_type,
+        minimum=low,
+        maximum=high,
+        input_zero_point=own.zero_point,
+        output_zero_point=to.zero_point,
+    )
+
+
+#: How many units in the last place factors and offsets are moved to meet the codes wanted.
+_NUDGES = 6
+
+
+def affine_codes(
+    own: UniformType, to: UniformType, factor: Array, offset: Array, wanted: Array
+) -> tuple[Array, Array] | None:
+    """Return binary32 factors and offsets near those given whose rescale gives the codes `wanted`, channels × codes.
+
+    Near a tie the codes depend on the last bits; moving these a little meets all of a channel, or else there are none.
+    """
+    factor, offset = factor.astype(np.float32), offset.astype(np.float32)
+    distance = (own.storage_type.codes.astype(np.int64) - own.zero_point).astype(np.float32)
+    low, high = to.minimum - to.zero_point, to.maximum - to.zero_point
+    goal = wanted.astype(np.int64) - to.zero_point
+    for channel in range(len(factor)):
+        near = np.arange(-_NUDGES, _NUDGES + 1, dtype=np.float32)
+        near = near[np.argsort(np.abs(near), kind="stable")]
+        factors = factor[channel] + near * np.spacing(factor[channel])
+        offsets = offset[channel] + near * np.spacing(np.maximum(np.abs(offset[channel]), np.float32(1)))
+        for first in (1, len(near)):
+            sums = distance * factors[:first, None, None] + offsets[None, :first, None]
+            met = np.all(np.clip(np.rint(sums), low, high) == goal[channel], axis=-1)
+            if met.any():
+                i, j = np.unravel_index(int(np.argmax(met)), met.shape)
+                factor[channel], offset[channel] = factors[i], offsets[j]
+                break
+        else:
+            return None
+    return factor, offset
 
 
 @realizes(ops.Clamp, profiles=ORT)
@@ -156,21 +208,6 @@ def clamp(r: Realizer, op: ops.Clamp) -> None:
 def requantize(r: Realizer, op: ops.Requantize) -> None:
     """Realize a change of parameters as a table: dequantize, then quantize, as QLinearConcat does."""
     define_table(r, op.result, op.x, lambda x: x)
-
-
-@realizes(ops.Quantize, profiles=ORT)
-def quantize(r: Realizer, op: ops.Quantize) -> None:
-    """Realize a quantize of real numbers as it is, of a dequantized value of 8 bits as a table."""
-    source = r.module.definition(op.x)
-    if isinstance(source, ops.Dequantize) and _has_table(source.x, op.result):
-        define_table(r, op.result, source.x, lambda x: x)
-        return
-    quantize_real(r, op)
-
-
-def _has_table(x: Value, result: Value) -> bool:
-    types = [v.type.element for v in (x, result)]
-    return all(isinstance(t, UniformType) and not t.per_axis and t.storage_type.bits == 8 for t in types)
 
 
 @realizes(ops.AvgPool2d, profiles=ORT)

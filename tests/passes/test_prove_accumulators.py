@@ -154,7 +154,7 @@ def test_arithmetic_on_wide_values(op_class: type[ops.Binary]) -> None:
 def test_a_softmax_sum_beyond_32_bits_is_an_error() -> None:
     b = Builder("net", Stage.INTEGER)
     x = b.input("x", TensorType((1, 1000), I8))
-    table = b.constant(np.full(256, 2**22, np.int32))
+    table = b.constant(np.full(256, 2**23, np.int32))
     b.output("y", b.emit(ops.SoftmaxTable, x, table, name="y"))
     with pytest.raises(PassError, match="sum of exponentials"):
         prove(b.build())
