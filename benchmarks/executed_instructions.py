@@ -37,6 +37,13 @@ PAGE = ROOT / "docs" / "targets.md"
 BEGIN, END = "<!-- executed instructions: begin -->\n", "<!-- executed instructions: end -->\n"
 
 
+STRING_H = """#include <stddef.h>
+void *memcpy(void *, const void *, size_t);
+void *memset(void *, int, size_t);
+"""
+"""What compiled C needs of <string.h>, for chips without a C library."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What must hold on a target.
@@ -109,7 +116,11 @@ def plain_c(artifact: qcc.Artifact, target: Target) -> int:
     with tempfile.TemporaryDirectory() as text:
         folder = artifact.save(Path(text) / "c")
         compiler = find_compiler(target.link.linkers)
-        run_tool([*compiler.command, "-std=c99", "-O3", "-w", "-c", f"{name}.c", "-o", f"{name}.o"], folder)
+        (folder / "bare").mkdir()
+        (folder / "bare" / "string.h").write_text(STRING_H, encoding="utf-8")
+        # Clang finds no C library of Hexagon; where there is one, its header comes first.
+        options = ["-std=c99", "-O3", "-w", "-idirafter", "bare"]
+        run_tool([*compiler.command, *options, "-c", f"{name}.c", "-o", f"{name}.o"], folder)
         (folder / f"lib{name}.a").write_bytes(
             archive(f"{name}.o", (folder / f"{name}.o").read_bytes(), [f"{name}_run"])
         )
