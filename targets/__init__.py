@@ -14,7 +14,7 @@ from .legalize_for_target import LegalizeForTarget
 from .pack_weights import PackWeights
 from .plan_memory import PlanMemory, arena_bytes, check_plan
 from .registry import families, family_of, register_family
-from .target import NATIVE, Target, TargetFamily, native_target, with_cpu
+from .target import NATIVE, Target, TargetFamily, native_target, with_cpu, with_emission
 from .x86_family import X86_FAMILY, X86_FEATURE_LEVELS, X86Family, X86Level
 
 __all__ = [  # by topic
@@ -42,6 +42,7 @@ __all__ = [  # by topic
     "native_target",
     "register_family",
     "with_cpu",
+    "with_emission",
     # passes for one target
     "FuseEpilogue",
     "LegalizeForTarget",

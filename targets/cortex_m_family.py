@@ -106,6 +106,10 @@ _TABLES = "qcc.targets.cortex_m_instructions"
 """Where the tables of vector instructions are, each named after its processor: `CORTEX_M4`."""
 
 
+ACLE = "acle"
+"""The feature that stands for C source instead of machine code."""
+
+
 @dataclass(frozen=True)
 class CortexMFamily(TargetFamily):
     """Cortex-M without an operating system."""
@@ -113,32 +117,40 @@ class CortexMFamily(TargetFamily):
     name: str = "cortex-m"
     summary: str = "Cortex-M bare-metal code, libNAME.a; no processor means cortex-m4, for thumbv8.1m cortex-m55"
     triples: tuple[str, ...] = (THUMBV7EM, THUMBV81M)
-    features: dict[str, str] = field(default_factory=lambda: {"mve": "Helium: 128-bit vectors (thumbv8.1m)"})
+    features: dict[str, str] = field(
+        default_factory=lambda: {
+            "mve": "Helium: 128-bit vectors (thumbv8.1m)",
+            ACLE: "C source with the intrinsics of <arm_acle.h>, for any compiler (`--emit c`)",
+        }
+    )
     cpus: dict[str, tuple[str, ...]] = field(default_factory=lambda: {n: c.features for n, c in CORTEX_M.items()})
+    c_feature: str = ACLE
 
     def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
         """Return the target of a processor, by default the first of the triple."""
         known = {name: chip for name, chip in CORTEX_M.items() if chip.triple == triple}
-        own = tuple(dict.fromkeys(feature for chip in known.values() for feature in chip.features))
+        own = (*dict.fromkeys(feature for chip in known.values() for feature in chip.features), ACLE)
         self.refuse(triple, features, own, cpu, tuple(known))
         name = cpu or next(iter(known))
         chip = known[name]
         gcc = CrossCompiler("arm-none-eabi-gcc", chip.gcc, _PACKAGES, _LINK_FLAGS, has_libc=True)
+        in_c = ACLE in features
+        machine_code: tuple[tuple[str, str | int | tuple[str, ...]], ...] = (
+            ("kind", "llvm"),
+            ("mtriple", triple),
+            ("mcpu", name),
+            ("mattr", chip.mattr),
+            ("mfloat-abi", "soft"),
+            ("vector-width", 128),
+            ("cl-opt", _LLVM_OPTIONS),
+        )
         return Target(
             triple,
-            chip.features,
+            (*chip.features, *((ACLE,) if in_c else ())),
             name,
             family=self.name,
-            llvm=(
-                ("kind", "llvm"),
-                ("mtriple", triple),
-                ("mcpu", name),
-                ("mattr", chip.mattr),
-                ("mfloat-abi", "soft"),
-                ("vector-width", 128),
-                ("cl-opt", _LLVM_OPTIONS),
-            ),
-            table=f"{_TABLES}:{name.upper().replace('-', '_')}",
+            llvm=(("kind", "c"),) if in_c else machine_code,
+            table=f"{_TABLES}:{'CORTEX_M_C' if in_c else name.upper().replace('-', '_')}",
             machine=name,
             alignment=16,
             link=LinkRecipe(

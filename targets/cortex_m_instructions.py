@@ -13,11 +13,11 @@ The rescale is exact on both: `smmul` and `vmulh` give the upper half of a produ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcc.targets import tir
 from qcc.targets.cortex_m_family import CORTEX_M
-from qcc.targets.instructions import STEP, DotInstruction, VectorLevel
+from qcc.targets.instructions import DotInstruction, VectorLevel
 from qcc.targets.step_loop import StepLoop
 from qcc.targets.target import Target
 from qcc.targets.tir import Body, Buffer, Expr
@@ -26,7 +26,7 @@ from qcc.targets.tir import Body, Buffer, Expr
 def _pairs(body: Body, name: str, word: Expr, kind: str) -> tuple[Expr, Expr]:
     """Bytes 0 and 2 of a word as int16, and bytes 1 and 3."""
     word = body.let("word", word)
-    rotated = (word >> tir.constant(8)) & tir.constant(0x00FFFFFF) | (word << tir.constant(24))
+    rotated = tir.rotate_right(word, 8)
     extend = f"llvm.arm.{'s' if kind == 'int8' else 'u'}xtb16"
     low, high = (body.let(name, tir.llvm("int32", extend, w)) for w in (word, rotated))
     return low, high
@@ -42,7 +42,7 @@ class DualMultiplyAccumulate(DotInstruction):
 
     def load_weights(self, body: Body, weights: Buffer, offset: Expr) -> tuple[Expr, ...]:
         """Two registers of pairs."""
-        return _pairs(body, "weight", tir.reinterpret(tir.load(weights, offset, STEP), "int32"), "int8")
+        return _pairs(body, "weight", tir.load_word(weights, offset), "int8")
 
     def accumulate(self, accumulator: Expr, activation: tuple[Expr, ...], weights: tuple[Expr, ...]) -> Expr:
         """Two `smlad`."""
@@ -155,6 +155,9 @@ def _level(cpu: str, dot: DotInstruction) -> VectorLevel:
 CORTEX_M4 = _level("cortex-m4", _SMLAD)
 CORTEX_M7 = _level("cortex-m7", _SMLAD)
 CORTEX_M55 = _level("cortex-m55", _VMLADAVA)
+
+CORTEX_M_C = VectorLevel("acle", CORTEX_M4.llvm_target, replace(_SMLAD, step_loop=StepLoop(), in_c=True), ())
+"""The DSP extension in C with the intrinsics of <arm_acle.h>, which the Cortex-M55 has too."""
 
 CORTEX_M_LEVELS: dict[str, VectorLevel] = {level.name: level for level in (CORTEX_M4, CORTEX_M7, CORTEX_M55)}
 """The tables by processor."""

@@ -65,7 +65,7 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
         return None
     spec = _specification(kernel, match)
     dot = level.dot_for(kernel.constants[match.anchor.weight.name])
-    if dot.staged and not has_epilogue(spec.epilogue):
+    if not _computes(spec, dot):
         return None
     function = convolution(spec, dot)
     arrays = _constants(kernel, match, spec, dot)
@@ -82,7 +82,14 @@ def packing(kernel: Kernel, level: VectorLevel) -> str:
         return ""
     spec = _specification(kernel, match)
     dot = level.dot_for(kernel.constants[match.anchor.weight.name])
-    return "" if dot.staged and not has_epilogue(spec.epilogue) else spec.packing(dot)
+    return spec.packing(dot) if _computes(spec, dot) else ""
+
+
+def _computes(spec: Convolution, dot: DotInstruction) -> bool:
+    """Whether the machine's nests have this convolution."""
+    if dot.in_c and spec.is_depthwise:
+        return False  # its rows are pointers
+    return not dot.staged or has_epilogue(spec.epilogue)
 
 
 def _match(kernel: Kernel, roundings: frozenset[str]) -> _Match | None:

@@ -43,6 +43,8 @@ class DotInstruction(ABC):
     """Registers that the weights of one step and vector take."""
     channel_registers: int = field(default=0, kw_only=True)
     """Registers for vectors of channels, which depthwise convolutions multiply; 0: as many as `registers`."""
+    in_c: bool = field(default=False, kw_only=True)
+    """Whether the code is printed as C: no pointer is chosen between buffers, and bytes are copied one by one."""
     widened_words: int = field(default=0, kw_only=True)
     """Int32 words that the activations of one step take once they are widened; 0: they are used as bytes."""
     step_loop: StepLoop = field(default=StepLoop(), kw_only=True)
@@ -81,7 +83,7 @@ class DotInstruction(ABC):
 
     def load_activation(self, body: Body, source: Buffer, offset: Expr, input_type: str) -> tuple[Expr, ...]:
         """Registers with the activations of one step, from byte `offset`; int32 words where `widened_words` says so."""
-        return self.broadcast(body, tir.reinterpret(tir.load(source, offset, self.step), "int32"), input_type)
+        return self.broadcast(body, tir.load_word(source, offset), input_type)
 
     def load_activations(self, body: Body, source: Buffer, offset: Expr, input_type: str) -> list[tuple[Expr, ...]]:
         """The activations of `group` steps, from byte `offset`, an entry for each step."""

@@ -119,6 +119,7 @@ class TargetFamily:
         triples: the triples that belong to it.
         features: what may follow a triple, with one line each.
         cpus: names that may follow `@`, each with the features that it stands for.
+        c_feature: the feature that stands for C source instead of machine code; empty where there is none.
     """
 
     name: str
@@ -126,6 +127,7 @@ class TargetFamily:
     triples: tuple[str, ...]
     features: dict[str, str] = field(default_factory=dict)
     cpus: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    c_feature: str = ""
 
     def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
         """Return the target for a triple, features and a cpu, all of them known to the family."""
@@ -156,6 +158,27 @@ def with_cpu(text: str, cpu: str) -> str:
         message = f"the target names the processor {own!r}, beside it {cpu!r} is given"
         raise TargetError(message, place=f"target {text!r}", help="give one of them")
     return f"{text.strip()}@{cpu}"
+
+
+def with_emission(text: str, emit: str | None) -> str:
+    """Return the target text for code of a form, `c` or `library`; a TargetError if the target has no such code.
+
+    None leaves the form to the target.
+    """
+    from .registry import families
+
+    target = Target.parse(text)
+    if emit is None or target.emits_c == (emit == "c"):
+        return text
+    family = families()[target.family]
+    if emit == "library":
+        message, help = f"{target} is C source", "leave --emit away, or name a processor: see `qcc targets`"
+        raise TargetError(message, place="--emit library", help=help)
+    if not family.c_feature:
+        help = "use --target c for portable C99, or a Cortex-M target for C with intrinsics"
+        raise TargetError(f"there is no C source for {target}, only machine code", place="--emit c", help=help)
+    rest, at, cpu = text.strip().partition("@")
+    return f"{rest}+{family.c_feature}{at}{cpu}"
 
 
 def native_target() -> Target:

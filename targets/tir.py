@@ -119,8 +119,53 @@ def reinterpret(value: Expr, dtype: str) -> Expr:
     return tirx.reinterpret(dtype, value)
 
 
+_ACLE: ContextVar[bool] = ContextVar("acle", default=False)
+
+ACLE = {
+    "llvm.arm.smlad": "__smlad",
+    "llvm.arm.sxtb16": "__sxtb16",
+    "llvm.arm.uxtb16": "__uxtb16",
+    "llvm.arm.ssat": "__ssat",
+    "llvm.arm.usat": "__usat",
+}
+"""LLVM's ARM intrinsics as <arm_acle.h> spells them."""
+
+LOAD_WORD = "qcc_load_word"
+"""The C function that loads an int32 from any address."""
+
+ROTATE_RIGHT = "qcc_rotate_right"
+"""The C function that rotates a uint32."""
+
+
+@contextmanager
+def acle(enabled: bool) -> Iterator[None]:
+    """Within this context ARM's intrinsics are those of <arm_acle.h>, for `build_c_source`."""
+    token = _ACLE.set(enabled)
+    try:
+        yield
+    finally:
+        _ACLE.reset(token)
+
+
+def load_word(source: Buffer, offset: Expr) -> Expr:
+    """Four bytes from element `offset` of a buffer of bytes, as an int32."""
+    if _ACLE.get():
+        place = tirx.address_of(tirx.BufferLoad(source, [index(offset)]))
+        return tirx.call_pure_extern("int32", LOAD_WORD, place)
+    return reinterpret(load(source, offset, 4), "int32")
+
+
+def rotate_right(word: Expr, bits: int) -> Expr:
+    """The bits of an int32, rotated."""
+    if _ACLE.get():
+        return cast(tirx.call_pure_extern("uint32", ROTATE_RIGHT, cast(word, "uint32"), constant(bits)), "int32")
+    return (word >> constant(bits)) & constant((1 << (32 - bits)) - 1) | (word << constant(32 - bits))
+
+
 def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
     """Call the side-effect-free LLVM intrinsic `name`."""
+    if _ACLE.get():
+        return tirx.call_pure_extern(dtype, ACLE[name], *arguments)
     return tirx.call_llvm_pure_intrin(dtype, name, *arguments)
 
 

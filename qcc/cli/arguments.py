@@ -147,6 +147,11 @@ def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="a target triple with features, `c`, or `native` (default); see `qcc targets`",
     )
     _cpu_option(parser)
+    parser.add_argument(
+        "--emit",
+        choices=["library", "c"],
+        help="the form of the code (default: the target's own); `c` on Cortex-M: C with the intrinsics of <arm_acle.h>",
+    )
     parser.add_argument("--name", help="name of files and functions (default: the model's file name)")
     _model_options(parser)
     group = parser.add_argument_group("quantization")

@@ -10,7 +10,7 @@ from qcc.compiler import CompileOptions, compile_module, renamed
 from qcc.console import human_bytes, print_table, progress_bars
 from qcc.frontends import load
 from qcc.samples import check_samples, read_npz
-from qcc.targets import with_cpu
+from qcc.targets import with_cpu, with_emission
 from qcc.targets.emission import check_destination
 
 from .pass_options import load_extensions, make_manager, parse_shapes, report_run
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples = check_samples(read_npz(arguments.calibration), module.caller_inputs, str(arguments.calibration))
     with progress_bars() as progress:
         options = CompileOptions(
-            target=with_cpu(arguments.target, arguments.cpu),
+            target=with_emission(with_cpu(arguments.target, arguments.cpu), arguments.emit),
             recipe=arguments.recipe,
             arithmetic=arguments.arithmetic,
             keep_float=tuple(arguments.keep_float),

@@ -64,8 +64,9 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
     if target.emits_c:
         source = c_source(interface, program)
         files[f"{name}.c"] = source.text.encode()
-        figures, compiler = measure_source(source.outline, header, program)
-        version, flags = None if compiler is None else compiler.version, C_FLAGS
+        figures, compiler = measure_source(source.outline, header, program, target)
+        version = None if compiler is None else compiler.version
+        flags = C_FLAGS if compiler is None else (*compiler.command[1:], *C_FLAGS)
     elif target.link is not None:
         foreign = foreign_code(interface, program, target)
         files[f"lib{name}.a"] = foreign.archive

@@ -20,7 +20,7 @@ _PRELUDE = """\
 
 #include <stddef.h>
 #include <string.h>
-{math}
+{headers}
 #if defined(__GNUC__)
 #define QCC_ALIGNED __attribute__((aligned({alignment})))
 #else
@@ -29,6 +29,25 @@ _PRELUDE = """\
 
 """
 
+
+_ACLE = """\
+#include <arm_acle.h>
+
+/* Four bytes from any address. */
+static inline int32_t qcc_load_word(const void *place) {
+    int32_t word;
+    memcpy(&word, place, sizeof word);
+    return word;
+}
+
+/* The bits of a word, rotated; not every <arm_acle.h> has __ror. */
+static inline uint32_t qcc_rotate_right(uint32_t word, int bits) {
+    return word >> bits | word << (32 - bits);
+}
+"""
+
+ACLE_USE = re.compile(r"\bqcc_load_word\(")
+"""What code that needs <arm_acle.h> has."""
 
 LARGE = 4096
 """Elements above which a constant's values have no influence on the code that a compiler makes."""
@@ -51,9 +70,8 @@ class CSource:
 def c_source(interface: Interface, program: Program) -> CSource:
     """Return NAME.c: constants, kernels, entry function; loads the code generator."""
     kernels = kernels_text(program)
-    prelude = _PRELUDE.format(
-        name=program.name, alignment=program.alignment, math="#include <math.h>\n" if program.has_float else ""
-    )
+    headers = ("#include <math.h>\n" if program.has_float else "") + (_ACLE if ACLE_USE.search(kernels) else "")
+    prelude = _PRELUDE.format(name=program.name, alignment=program.alignment, headers=headers)
     code = kernels + "\n" + entry_text(interface, program)
     full = "".join(_constant_text(c, c.array) for c in program.constants)
     outline = "".join(_constant_text(c, _outline(c.array)) for c in program.constants)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qcc.ir import ToolError
+from qcc.targets.target import Target
 
+from .cross_tools import find_compiler
 from .elf import read_object
 from .program import Program
-from .toolchain import CompilerVersion, c_compiler, run_tool
+from .toolchain import c_compiler, run_tool
 
 C_FLAGS = ("-std=c99", "-O2", "-g0")
 """How NAME.c is compiled where its figures are measured, and where it is run on the host."""
@@ -62,13 +64,30 @@ def measure_object(data: bytes, program: Program, stack_bytes: int | None = None
     )
 
 
-def measure_source(source: str, header: str, program: Program) -> tuple[Figures, CompilerVersion | None]:
-    """Return the figures of a C file (its outline is enough) as the host's compiler builds it, and that compiler.
+@dataclass(frozen=True)
+class _Compiler:
+    """A C compiler: how it is called, and what it calls itself."""
+
+    command: tuple[str, ...]
+    version: str
+
+
+def _compiler_for(target: Target) -> _Compiler:
+    """The compiler of a target's C source: the chip's, else the host's."""
+    if target.link is not None:
+        found = find_compiler([c for c in target.link.linkers if c.has_libc])
+        return _Compiler(found.command, found.version)
+    host = c_compiler()
+    return _Compiler((host.path,), host.version)
+
+
+def measure_source(source: str, header: str, program: Program, target: Target) -> tuple[Figures, _Compiler | None]:
+    """Return the figures of a C file (its outline is enough) as a compiler for the target builds it, and that compiler.
 
     Where there is no compiler only the arena is known, and what the weights take at most (compilers leave some out).
     """
     try:
-        compiler = c_compiler()
+        compiler = _compiler_for(target)
     except ToolError:
         weights = sum(max(c.array.nbytes, c.array.dtype.itemsize) for c in program.constants)
         return Figures(program.arena_bytes, weights), None
@@ -78,7 +97,7 @@ def measure_source(source: str, header: str, program: Program) -> tuple[Figures,
         (folder / f"{name}.c").write_text(source, encoding="utf-8")
         reports_stack = "clang" not in compiler.version
         flags = [*C_FLAGS, *(["-fstack-usage"] if reports_stack else [])]
-        run_tool([compiler.path, *flags, "-c", f"{name}.c", "-o", f"{name}.o"], folder, f"{name}.o")
+        run_tool([*compiler.command, *flags, "-c", f"{name}.c", "-o", f"{name}.o"], folder, f"{name}.o")
         report = folder / f"{name}.su"
         stack = _deepest_stack(report.read_text(encoding="utf-8"), program) if report.exists() else None
         return measure_object((folder / f"{name}.o").read_bytes(), program, stack), compiler

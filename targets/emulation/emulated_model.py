@@ -199,14 +199,14 @@ def load_emulated(folder: Path, manifest: Mapping[str, Any], interface: Interfac
     name = str(manifest["name"])
     copy = Path(tempfile.mkdtemp(prefix="qcc-"))
     try:
-        for file in (f"{name}.h", f"lib{name}.a"):
+        target = Target.parse(str(manifest["target"]))
+        for file in (f"{name}.h", f"{name}.c" if target.emits_c else f"lib{name}.a"):
             shutil.copyfile(folder / file, copy / file)
     except OSError as error:
         shutil.rmtree(copy, ignore_errors=True)
         message = f"{file} can't be read: {error.strerror}"
         raise ArtifactError(message, place=str(folder), help="compile the model again") from error
     inputs, outputs = (tuple(Value(p.name, p.type) for p in ports) for ports in (interface.inputs, interface.outputs))
-    target = Target.parse(str(manifest["target"]))
     model = EmulatedModel(name, inputs, outputs, manifest, copy, target, interface)
     weakref.finalize(model, shutil.rmtree, str(copy), ignore_errors=True)
     return model

@@ -9,6 +9,7 @@ from pathlib import Path
 from qcc.ir import ToolError
 from qcc.targets.cross import LinkRecipe
 from qcc.targets.emission.cross_tools import find_compiler
+from qcc.targets.emission.figures import C_FLAGS
 from qcc.targets.emission.interface import Interface, Port
 from qcc.targets.emission.toolchain import run_tool
 
@@ -77,6 +78,10 @@ class Harness:
             script = ["-T", "program.ld"]
         command = [*compiler.command, *FLAGS, *compiler.recipe.link_flags, *script, "-o", PROGRAM, "model.c", *sources]
         library = f"lib{self.interface.name}.a"
+        source = f"{self.interface.name}.c"
+        if (self.folder / source).exists():
+            library = f"{self.interface.name}.o"
+            run_tool([*compiler.command, *C_FLAGS, "-c", source, "-o", library], self.folder, library)
         run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], self.folder, PROGRAM)
         return self.folder / PROGRAM
 

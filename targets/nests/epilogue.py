@@ -200,7 +200,7 @@ def _high(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: di
     """The `high` form: one high product, and the rest in 32-bit lanes."""
     rescale, dot, shift = _rescale(emitter), emitter.dot, constants["shift"]
     if rescale.pre_shift:
-        accumulator = body.let("shifted", accumulator << constants["pre_shift"])
+        accumulator = body.let("shifted", _shifted_left(accumulator, constants["pre_shift"]))
     rounded = dot.rounded_product(body, accumulator, constants["multiplier"], shift)
     if rounded is not None:
         return _offset(rounded, rescale, "int32")
@@ -213,6 +213,11 @@ def _high(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: di
         one = tir.splat(1, lanes_of(shift))
         rounded = (upper + (one << (shift - one))) >> shift
     return _offset(rounded, rescale, "int32")
+
+
+def _shifted_left(value: Expr, by: Expr) -> Expr:
+    """`value · 2^by`, which fits; a product for scalars, as C has no left shift of negative numbers."""
+    return value << by if lanes_of(value) > 1 else value * (tir.constant(1) << by)
 
 
 def _high_product(body: Body, value: Expr, factor: Expr) -> Expr:

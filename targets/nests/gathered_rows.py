@@ -28,6 +28,8 @@ class GatheredRows(Rows):
     panel: Panel
     input_type: InputType
     zero_point: int
+    piece: int = 16
+    """Most bytes that are copied at a time."""
 
     @property
     def _is_contiguous(self) -> bool:
@@ -94,6 +96,10 @@ class GatheredRows(Rows):
     def _copy(self, body: Body, panel: Buffer, target: Expr, offset: Expr, count: int) -> None:
         """Copy `count` bytes in the largest pieces; the last piece may overlap the one before."""
         offset = body.let("offset", offset)
+        if self.piece == 1:
+            with body.loop("byte", count) as byte:
+                body.store(panel, target + byte, tir.load(self.source, offset + byte))
+            return
         piece = next(size for size in (16, 8, 4, 2, 1) if size <= count)
         places = sorted({min(place, count - piece) for place in range(0, count, piece)})
         for place in places:
