@@ -185,17 +185,7 @@ def _right_shifts(shift: Array) -> Array:
 def double(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
     """Two roundings: the doubling high product, saturated, then a shift with ties away from zero."""
     high = terms.narrow(terms.at_most(_doubled_high(scope, x, multiplier, shift), 2**31 - 1))
-    high = terms.bind(scope.body, "saturated", high)
-    right = scope.load("right_shift", _right_shifts(shift))
-    if right.literal == 0:
-        return high
-    one, zero = tir.constant(1, "int64"), tir.constant(0, "int64")
-    value, amount = terms.widen(high, "int64"), terms.widen(right, "int64")
-    mask = scope.body.let("mask", (one << amount) - one)
-    threshold = (mask >> one) + tir.select(value < zero, one, zero)
-    away = tir.select((value & mask) > threshold, one, zero)
-    quotient = terms.shift_right(Term(value, "int64", high.low, high.high), right)
-    return terms.narrow(terms.add(quotient, Term(away, "int64", 0, 1)))
+    return shifted_away(scope, terms.bind(scope.body, "saturated", high), _right_shifts(shift), "right_shift")
 
 
 def double_up(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
@@ -204,21 +194,23 @@ def double_up(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
 
 
 def half_away(scope: Scope, x: Term, multiplier: Array, shift: Array) -> Term:
-    """Rounded once, ties away from zero: half up, less one where a negative product lies on a tie or beyond.
-
-    `⌊(p + 2^(s−1) − [p < 0]) / 2^s⌋`: subtracting 1 from a negative integer moves its ties down, and nothing else.
-    """
+    """Rounded once, ties away from zero."""
     total = terms.bind(scope.body, "product", terms.multiply(x, scope.load("multiplier", multiplier)))
+    return shifted_away(scope, total, shift, "shift")
+
+
+def shifted_away(scope: Scope, x: Term, shift: Array, name: str) -> Term:
+    """`x / 2^s` to nearest, ties away from zero: `⌊(x + 2^(s−1) − [x < 0 and s > 0]) / 2^s⌋`.
+
+    Less one, a negative integer has its ties one lower, and nothing else changes.
+    """
     if int(shift.max(initial=0)) == 0:
-        return total
-    zero, one = (tir.constant(n, total.dtype) for n in (0, 1))
-    positive = scope.load("shift", shift).low > 0
-    if not positive:
-        # A shift of 0 has no tie to move.
-        any_shift = scope.load("ties", (shift > 0).astype(np.int8))
-        one = terms.widen(any_shift, total.dtype)
-    down = Term(tir.select(total.expr < zero, one, zero), total.dtype, 0, 1)
-    return rounded_shift(scope, terms.subtract(total, down), shift)
+        return x
+    zero, one = (tir.constant(n, x.dtype) for n in (0, 1))
+    if int(shift.min()) == 0:
+        one = terms.widen(scope.load("ties", (shift > 0).astype(np.int8)), x.dtype)
+    down = Term(tir.select(x.expr < zero, one, zero), x.dtype, 0, 1)
+    return rounded_shift(scope, terms.subtract(x, down), shift, name)
 
 
 def _rescale_float(op: RescaleFloat, scope: Scope) -> Term:
