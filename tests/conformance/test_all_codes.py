@@ -38,6 +38,30 @@ def test_every_code_of_16_bits(op: str) -> None:
             np.testing.assert_array_equal(y, outcome.outputs[0]["y"], err_msg=f"{op} {scale} {profile}")
 
 
+def function_of_8_bits(op: str, scale: float, zero: int) -> bytes:
+    b = TfliteBuilder()
+    x = b.input("x", (1, 256), "int8", scale=scale, zero_point=zero)
+    y = b.tensor("y", (1, 256), "int8", scale=0.03125, zero_point=-7)
+    b.op(op, [x], [y])
+    b.output(y)
+    return b.build()
+
+
+@pytest.mark.parametrize("op", ["EXP", "LOG", "GELU"])
+def test_functions_beyond_the_usual_ones(op: str) -> None:
+    """Tables of every code, logarithms of negative numbers among them."""
+    x = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
+    models = [function_of_8_bits(op, scale, zero) for scale, zero in ((0.0625, -1), (0.03, 5), (0.013, -128))]
+    outcomes = iter(run_litert([Job(m, [{"x": x}], r) for m in models for r in PROFILES.values()]))
+    for model in models:
+        module = imported(model)
+        for profile in PROFILES:
+            outcome = next(outcomes)
+            assert outcome.error is None
+            ((y,),) = evaluated(realized(module, profile), [{"x": x}])
+            np.testing.assert_array_equal(y, outcome.outputs[0]["y"], err_msg=f"{op} {profile}")
+
+
 def softmax(count: int) -> bytes:
     b = TfliteBuilder()
     x = b.input("x", (1, count), "int8", scale=0.1)
