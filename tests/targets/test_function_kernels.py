@@ -16,5 +16,6 @@ def test_functions_as_c(compiler: str, tool: Callable[[str], str], tmp_path: Pat
     compile_c(function_kernel_cases(), tmp_path, tool(compiler)).check()
 
 
-def test_functions_by_llvm(tmp_path: Path) -> None:
-    compile_llvm(function_kernel_cases(), tmp_path).check()
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_functions_by_llvm(step: int, tmp_path: Path) -> None:
+    compile_llvm(function_kernel_cases()[::step], tmp_path).check()
