@@ -40,6 +40,7 @@ class NeonNames:
     """Sums of neighbouring int16 lanes as int32 lanes."""
     adds_pairs_to: bool
     """Whether `pair_sums` takes an accumulator first."""
+    doubled_high_product: str
 
 
 AARCH64_NAMES = NeonNames(
@@ -50,6 +51,7 @@ AARCH64_NAMES = NeonNames(
     "llvm.aarch64.neon.smull.v8i16",
     "llvm.aarch64.neon.saddlp.v4i32.v8i16",
     adds_pairs_to=False,
+    doubled_high_product="llvm.aarch64.neon.sqrdmulh.v4i32",
 )
 ARMV7_NAMES = NeonNames(
     "llvm.arm.neon.vqdmulh.v4i32",
@@ -59,6 +61,7 @@ ARMV7_NAMES = NeonNames(
     "llvm.arm.neon.vmulls.v8i16",
     "llvm.arm.neon.vpadals.v4i32.v8i16",
     adds_pairs_to=True,
+    doubled_high_product="llvm.arm.neon.vqrdmulh.v4i32",
 )
 
 
@@ -82,6 +85,7 @@ class Neon(DotInstruction):
 
     names: NeonNames
     channel_lanes: int = field(default=8, kw_only=True)
+    roundings: frozenset[str] = field(default=frozenset({"half_up", "double", "double_up", "float"}), kw_only=True)
 
     def activation_offset(self, input_type: str) -> int:
         """Unsigned activations enter as `x − 128`."""
@@ -108,6 +112,14 @@ class Neon(DotInstruction):
         if str(value.ty.dtype) == str(weight.ty.dtype) == "int8x8":
             return accumulator + tir.cast(tir.llvm("int16x8", self.names.byte_product, value, weight), kind)
         return accumulator + tir.cast(value, kind) * tir.cast(weight, kind)
+
+    def doubled_high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
+        """`sqrdmulh`."""
+        if int(value.ty.dtype.lanes) % QUAD:
+            return None
+        operands = zip(_quads(body, value), _quads(body, factor), strict=True)
+        name = self.names.doubled_high_product
+        return tir.concatenate([body.let("doubled", tir.llvm("int32x4", name, x, m)) for x, m in operands])
 
     def rounded_product(self, body: Body, value: Expr, factor: Expr, shift: Expr) -> Expr | None:
         """`sqdmulh`, `srshl` by `−(shift + 1) = NOT shift`."""
