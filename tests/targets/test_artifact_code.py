@@ -258,6 +258,8 @@ def test_the_manifest() -> None:
     assert manifest["outputs"][0]["zero_point"] == 5
     assert manifest["pipeline"] == "fuse-epilogue,legalize-for-target,pack-weights,plan-memory"
     assert manifest["arithmetic_profile"] == "single"
+    kept = compiled(residual_net().with_attribute("arithmetic", "tflm"), "x86_64-linux-gnu")
+    assert kept.manifest["arithmetic_profile"] == "tflm"
     assert set(manifest["versions"]) == {"qcc", "apache-tvm", "numpy"}
     files = dict(compiled_once(residual_net, "x86_64-linux-gnu").files)
     del files["manifest.json"]

@@ -1,4 +1,4 @@
-"""The arithmetic of other profiles on foreign chips: one network with every rounding, under an emulator."""
+"""The arithmetic of other profiles in artifacts: one network with every rounding, here and on foreign chips."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 from qcc.ir import I8, I32, I64, Builder, Module, Stage, TensorType, UniformType, evaluate, ops
 from qcc.targets import Target
+from qcc.targets.c_source import EXACT_FLOATS
 from qcc.targets.dot_product_kernels import dot_product_kernel
 from qcc.targets.kernel import partition
-from tests.targets.compiled import extreme_inputs, planned
+from tests.targets.compiled import assert_same_bits, extreme_inputs, planned
 from tests.targets.integer_modules import random_inputs
 from tests.targets.test_foreign_code import TARGETS, model_of, require_tools
 
@@ -68,6 +69,13 @@ def test_every_bit_is_the_evaluators(target: str, tmp_path: Path, tool: Callable
     for inputs, found in zip(samples, model.run_many(samples), strict=True):
         for name, array in evaluate(module, inputs).items():
             np.testing.assert_array_equal(found[name], array, err_msg=f"{target} {name}")
+
+
+@pytest.mark.parametrize("target", ["c", "x86_64-linux-gnu"])
+def test_every_bit_on_this_machine(target: str, tmp_path: Path) -> None:
+    assert_same_bits(profiles_net(), target, tmp_path)
+    source = tmp_path / "profiles_net.c"
+    assert not source.exists() or EXACT_FLOATS in source.read_text()
 
 
 @pytest.mark.parametrize("target", MOST)
