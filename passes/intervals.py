@@ -85,6 +85,9 @@ def interval_of(op: Op, operands: list[Interval], constants: list[Array | None])
             return union(operands[0], Interval.of(int(op.value), int(op.value)))
         case ops.Minimum() | ops.Maximum():
             return union(*operands)
+        case ops.Cast() if op.x.type.element.expressed.is_integer:
+            low, high = operands[0].ends
+            return operands[0] if op.to.minimum <= low and high <= op.to.maximum else _of_element(op.result)
         case _ if op.shares_parameters:
             return union(*operands)
         case _:

@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import pytest
 
-from qcc.ir import Array
+from qcc.frontends.onnx import import_model
+from qcc.ir import Array, evaluate
 from qcc.passes import DEFAULT_PASSES, Part, PassContext, PassManager, make_pass
 from qcc.targets import Target
 from tests.e2e.batch import compile_batch
@@ -186,6 +187,28 @@ def test_every_code_is_onnxruntimes(name: str) -> None:
     (found,) = evaluated(module, feeds)
     (expected,) = session(model).run(None, feeds)
     np.testing.assert_array_equal(found, expected)
+
+
+def dynamic(op_type: str, rng: np.random.Generator) -> Case:
+    """A real input, quantized by its own range, and an integer product with constant weights."""
+    g, shape = Graph(), (2, 3, 6, 5) if op_type == "ConvInteger" else (3, 7)
+    x = g.input("x", shape)
+    g.nodes.append(onnx.helper.make_node("DynamicQuantizeLinear", [x], ["q", "s", "z"]))
+    weights = rng.integers(-128, 128, (4, 3, 3, 2) if op_type == "ConvInteger" else (7, 5)).astype(S8)
+    more: dict[str, Any] = {"pads": [1, 0, 1, 1]} if op_type == "ConvInteger" else {}
+    zero = g.constant(np.array(3, S8))
+    y = g.node(op_type, "q", g.constant(weights), "z", zero, **more)
+    return g.model(y, "q", "s", "z"), {"x": rng.normal(1, 3, shape).astype(np.float32)}
+
+
+@pytest.mark.parametrize("op_type", ["ConvInteger", "MatMulInteger"])
+def test_integer_products_with_a_zero_point_computed_at_run_time(op_type: str) -> None:
+    model, feeds = dynamic(op_type, np.random.default_rng(8))
+    module = import_model(model, "test.onnx")
+    expected = session(model).run(None, feeds)
+    for found, wanted in zip(evaluate(module, feeds).values(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    integer_module(model)  # the sums are proved to stay within 32 bits
 
 
 @pytest.mark.slow
