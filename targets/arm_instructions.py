@@ -31,6 +31,7 @@ class NeonNames:
     """How LLVM names NEON's instructions on one architecture."""
 
     high_product: str
+    doubled_high_product: str
     rounding_shift: str
     narrow: str
     narrow_unsigned: str
@@ -45,6 +46,7 @@ class NeonNames:
 
 AARCH64_NAMES = NeonNames(
     "llvm.aarch64.neon.sqdmulh.v4i32",
+    "llvm.aarch64.neon.sqrdmulh.v4i32",
     "llvm.aarch64.neon.srshl.v4i32",
     "llvm.aarch64.neon.sqxtn",
     "llvm.aarch64.neon.sqxtun",
@@ -55,6 +57,7 @@ AARCH64_NAMES = NeonNames(
 )
 ARMV7_NAMES = NeonNames(
     "llvm.arm.neon.vqdmulh.v4i32",
+    "llvm.arm.neon.vqrdmulh.v4i32",
     "llvm.arm.neon.vrshifts.v4i32",
     "llvm.arm.neon.vqmovns",
     "llvm.arm.neon.vqmovnsu",
@@ -132,6 +135,13 @@ class Neon(DotInstruction):
             count = body.let("count", t ^ tir.splat(-1, QUAD))
             results.append(body.let("rounded", tir.llvm("int32x4", self.names.rounding_shift, upper, count)))
         return tir.concatenate(results)
+
+    def doubled_high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
+        """`sqrdmulh`."""
+        if int(value.ty.dtype.lanes) % QUAD:
+            return None
+        operands = zip(_quads(body, value), _quads(body, factor), strict=True)
+        return tir.concatenate([tir.llvm("int32x4", self.names.doubled_high_product, x, m) for x, m in operands])
 
     def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
         """`sqxtn` to 16 bits, then `sqxtn` or `sqxtun` to 8."""

@@ -21,7 +21,7 @@ from qcc.targets.hvx.writer import has_epilogue, vector_table
 from qcc.targets.instructions import DotInstruction, VectorLevel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel
 from qcc.targets.nests.convolution import Convolution, convolution, packed_constants
-from qcc.targets.nests.epilogue import Epilogue, rescale_for, twice_rounded
+from qcc.targets.nests.epilogue import Epilogue, rescale_for, twice_rounded, used_shifts
 from qcc.targets.nests.epilogue import Rescale as RescaleForm
 from qcc.targets.nests.matmul import matmul
 from qcc.targets.nests.rounding_forms import ACCUMULATOR_LIMIT
@@ -221,7 +221,8 @@ def _form(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFlo
     if rescale.rounding != "half_up":
         return twice_rounded("double" if rescale.rounding == "double" else "double_up", shift, *ends)
     low, high = sum_bounds(anchor, kernel.constants)
-    return rescale_for(shift, *ends, min(max(-low, high), 2**31))
+    used = used_shifts(kernel.constants[rescale.multiplier.name], shift)
+    return rescale_for(used, *ends, min(max(-low, high), 2**31))
 
 
 def _constants(kernel: Kernel, match: _Match, spec: Convolution, dot: DotInstruction) -> Mapping[str, Array]:

@@ -100,6 +100,8 @@ def packed_rescale(
         return {"factor": np.where(columns < 0, np.float32(0), reals[columns])}
     factors = np.broadcast_to(np.asarray(multiplier, np.int64).reshape(-1), count)
     shifts = np.broadcast_to(np.asarray(shift, np.int64).reshape(-1), count)
+    if rescale.form in ("high", "wide"):
+        shifts = used_shifts(factors, shifts)
     own = {"high": HIGH_SHIFT, "double": 31, "double_up": 31}.get(rescale.form, 0)
     left = np.maximum(own - shifts, 0)
     packed = shifts + left - (32 if rescale.form == "high" else own)
@@ -108,6 +110,15 @@ def packed_rescale(
     if rescale.pre_shift:
         arrays["pre_shift"] = _in_lane_order(left, columns, 0)
     return arrays
+
+
+def used_shifts(multiplier: npt.NDArray[np.integer], shift: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Shifts of the rounding half up, of which those that multipliers of 0 leave without effect become harmless.
+
+    `⌊(x·0 + 2^(s−1)) / 2^s⌋ = 0` for every s: channels without weights need no left shift.
+    """
+    factors, shifts = np.broadcast_arrays(np.asarray(multiplier, np.int64), np.asarray(shift, np.int64))
+    return np.where(factors == 0, HIGH_SHIFT, shifts)
 
 
 def _in_lane_order(values: npt.NDArray[np.int64], columns: npt.NDArray[np.intp], unused: int) -> Int32Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import I8, I32, U8, Builder, Module, ScalarType, Stage, TensorType, UniformType, Value, ops
+from qcc.ir import I8, I32, U8, Array, Builder, Module, ScalarType, Stage, TensorType, UniformType, Value, ops
 
 CHANNELS = (*range(1, 20), 23, 24, 27, 31, 32, 33, 40, 48, 63, 64, 65, 70)
 SIZES = (1, 2, 3, 4, 5, 6, 7, 9, 11)
@@ -47,15 +47,24 @@ class Sweep:
         to = U8 if self.choose(0, 0, 1) else I8
         span = to.maximum - to.minimum
         minimum = to.minimum + (self.choose(0, 0, 17, 100) if span > 100 else 0)
+        if self.choose(0, 0, 0, 0, 1):
+            return self.in_float(sums, multiplier, shift)
         values = (self.b.constant(multiplier, "m"), self.b.constant(shift, "s"))
         zero_point = int(self.random.integers(to.minimum, to.maximum + 1))
         maximum = to.maximum - self.choose(0, 0, 31)
         limits: dict[str, Any] = {"minimum": minimum, "maximum": maximum, "output_zero_point": zero_point}
+        limits["rounding"] = ("half_up", "half_up", "double", "double_up")[self.choose(0, 1, 2, 3)]
         result = self.b.emit(ops.Rescale, sums, *values, to=to, **limits)
         if to is I8 and self.choose(0, 0, 0, 1):
             table = self.b.constant(self.random.integers(-128, 128, 256).astype(np.int8), "t")
             result = self.b.emit(ops.Table, result, table)
         return result
+
+    def in_float(self, sums: Value, multiplier: Array, shift: Array) -> Value:
+        """A rescale in binary32, as some profiles have it."""
+        factor = self.b.constant((multiplier / 2.0**shift).astype(np.float32), "f")
+        limits: dict[str, Any] = {"minimum": -128, "maximum": 127, "output_zero_point": self.choose(-128, 0, 9)}
+        return self.b.emit(ops.RescaleFloat, sums, factor, to=I8, **limits)
 
     def weights(self, *shape: int) -> Value:
         low = self.choose(-127, -127, -128)
