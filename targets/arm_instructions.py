@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from qcc.ir import TargetError
 from qcc.targets import tir
 from qcc.targets.arm_linux_family import arm_llvm
 from qcc.targets.instructions import STEP, DotInstruction, VectorLevel
@@ -31,7 +32,6 @@ class NeonNames:
     """How LLVM names NEON's instructions on one architecture."""
 
     high_product: str
-    doubled_high_product: str
     rounding_shift: str
     narrow: str
     narrow_unsigned: str
@@ -46,7 +46,6 @@ class NeonNames:
 
 AARCH64_NAMES = NeonNames(
     "llvm.aarch64.neon.sqdmulh.v4i32",
-    "llvm.aarch64.neon.sqrdmulh.v4i32",
     "llvm.aarch64.neon.srshl.v4i32",
     "llvm.aarch64.neon.sqxtn",
     "llvm.aarch64.neon.sqxtun",
@@ -57,7 +56,6 @@ AARCH64_NAMES = NeonNames(
 )
 ARMV7_NAMES = NeonNames(
     "llvm.arm.neon.vqdmulh.v4i32",
-    "llvm.arm.neon.vqrdmulh.v4i32",
     "llvm.arm.neon.vrshifts.v4i32",
     "llvm.arm.neon.vqmovns",
     "llvm.arm.neon.vqmovnsu",
@@ -136,13 +134,6 @@ class Neon(DotInstruction):
             results.append(body.let("rounded", tir.llvm("int32x4", self.names.rounding_shift, upper, count)))
         return tir.concatenate(results)
 
-    def doubled_high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
-        """`sqrdmulh`."""
-        if int(value.ty.dtype.lanes) % QUAD:
-            return None
-        operands = zip(_quads(body, value), _quads(body, factor), strict=True)
-        return tir.concatenate([tir.llvm("int32x4", self.names.doubled_high_product, x, m) for x, m in operands])
-
     def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
         """`sqxtn` to 16 bits, then `sqxtn` or `sqxtun` to 8."""
         quads = [quad for vector in vectors for quad in _quads(body, vector)]
@@ -189,6 +180,43 @@ class ByteDot(Neon):
         """One `sdot`."""
         name = "llvm.aarch64.neon.sdot.v4i32.v16i8"
         return tir.llvm("int32x4", name, accumulator, weights[0], activation[0])
+
+
+@dataclass(frozen=True)
+class MatrixMultiply(Neon):
+    """`smmla`: two rows of eight bytes by two columns of eight, added to 2 × 2 int32 sums."""
+
+    step: int = field(default=8, kw_only=True)
+    group: int = field(default=2, kw_only=True)
+    paired_rows: bool = field(default=True, kw_only=True)
+
+    def fits(self, rows: int, vectors: int) -> bool:
+        """Accumulators of an even number of rows, the weights of a step, the activations of each row."""
+        even = rows + rows % 2
+        return even * vectors + 2 + even <= self.registers - self.temporaries
+
+    def step_cost(self, rows: int, vectors: int) -> float:
+        """Instructions: products, weights in pairs, activations loaded and joined, a share of the loop."""
+        even = rows + rows % 2
+        return even * vectors + vectors + even + 1.5
+
+    def pair(self, body: Body, rows: list[Expr], input_type: str) -> tuple[Expr, ...]:
+        """One register: eight bytes of each row."""
+        return (body.let("pair", self.signed(tir.concatenate(rows), input_type)),)
+
+    def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:
+        """Rows are loaded by eight bytes only."""
+        raise TargetError("smmla takes no word of four bytes", help="report this: rows are paired")
+
+    def load_weights(self, body: Body, weights: Buffer, offset: Expr) -> tuple[Expr, ...]:
+        """Two registers, of two columns each."""
+        places = (offset, offset + tir.constant(16))
+        return tuple(body.let("weight", tir.load(weights, place, 16)) for place in places)
+
+    def accumulate(self, accumulator: Expr, activation: tuple[Expr, ...], weights: tuple[Expr, ...]) -> Expr:
+        """One `smmla`: `weights` is one of the registers."""
+        name = "llvm.aarch64.neon.smmla.v4i32.v16i8"
+        return tir.llvm("int32x4", name, accumulator, activation[0], weights[0])
 
 
 @dataclass(frozen=True)
@@ -284,7 +312,7 @@ DOTPROD = VectorLevel(
 I8MM = VectorLevel(
     "i8mm",
     arm_llvm("i8mm"),
-    ByteDot(name="sdot", lanes=QUAD, registers=32, temporaries=0, names=AARCH64_NAMES),
+    MatrixMultiply(name="smmla", lanes=QUAD, registers=32, temporaries=4, names=AARCH64_NAMES),
     ("asimd", "asimddp", "i8mm"),
 )
 ARMV7_NEON = VectorLevel(

@@ -60,6 +60,8 @@ class DotInstruction(ABC):
     bytes of many pixels, and that read activations through aligned scalar registers."""
     group: int = field(default=1, kw_only=True)
     """Steps whose activations are loaded together."""
+    paired_rows: bool = field(default=False, kw_only=True)
+    """Whether one product covers two rows; `pair` puts their activations into registers."""
     channel_lanes: int = field(default=0, kw_only=True)
     """Channels of a vector of a depthwise convolution; 0: as many as `lanes`."""
 
@@ -89,6 +91,10 @@ class DotInstruction(ABC):
         """The activations of `group` steps, from byte `offset`, an entry for each step."""
         places = (offset + tir.constant(step * self.step) for step in range(self.group))
         return [self.load_activation(body, source, place, input_type) for place in places]
+
+    def pair(self, body: Body, rows: list[Expr], input_type: str) -> tuple[Expr, ...]:
+        """Registers with the loaded activations of one step of two rows, where rows are paired."""
+        return (body.let("pair", tir.concatenate(rows)),)
 
     @abstractmethod
     def broadcast(self, body: Body, word: Expr, input_type: str) -> tuple[Expr, ...]:

@@ -26,6 +26,7 @@ from qcc.targets.nests.depthwise import ChannelProduct, LineAddresses, channel_t
 from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
 from qcc.targets.nests.gathered_rows import GatheredRows
 from qcc.targets.nests.grouped_product import GroupedProduct
+from qcc.targets.nests.paired_product import PairedProduct
 from qcc.targets.nests.panel import MOST_ROWS, Panel, tile_for
 from qcc.targets.nests.products import DotProduct, InputType, Product, RowSource
 from qcc.targets.nests.register_tile import RegisterTile, Rows
@@ -132,6 +133,8 @@ class Convolution:
         panel = self.panel(dot)
         if self.is_depthwise:
             return ChannelProduct(panel, self.input_type, dot, self.window, self.multiplier)
+        if dot.paired_rows:
+            return PairedProduct(panel, self.input_type, dot)
         if dot.group > 1:
             return GroupedProduct(panel, self.input_type, dot)
         return (WidenedProduct if widens(panel, dot) else DotProduct)(panel, self.input_type, dot)

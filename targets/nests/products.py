@@ -42,6 +42,18 @@ class Product(ABC):
         """Order the weights of one step, `[…, lanes, step]`."""
         return weights
 
+    def sums(self, rows: int) -> int:
+        """Rows of sums that a tile of so many rows needs."""
+        return rows
+
+    def begin(self, body: Body, accumulators: Buffer, rows: int) -> None:
+        """Bring the sums, which hold the bias row by row, into the form that `accumulate` keeps them in."""
+        del body, accumulators, rows
+
+    def finish(self, body: Body, accumulators: Buffer, rows: int) -> None:
+        """Bring the sums back into rows."""
+        del body, accumulators, rows
+
     @abstractmethod
     def accumulate(
         self,

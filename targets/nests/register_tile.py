@@ -107,10 +107,13 @@ class _TileEmitter:
         vectors = [absolute * tir.constant(panel.tile.vectors) + tir.constant(i) for i in range(panel.tile.vectors)]
         offsets = [body.let("constants", vector * tir.constant(panel.lanes)) for vector in vectors]
         columns = self._columns(group, block)
-        accumulators = self._sums(offsets, height)
+        product = self.nest.product
+        accumulators = self._sums(offsets, product.sums(height))
+        product.begin(body, accumulators, height)
         with self.rows.run(body) as (run, sources):
             step = body.let("first_step", (absolute * tir.constant(panel.runs) + run) * tir.constant(panel.steps))
-            self.nest.product.accumulate(body, accumulators, (self.constants["weights"], step), sources, columns)
+            product.accumulate(body, accumulators, (self.constants["weights"], step), sources, columns)
+        product.finish(body, accumulators, height)
         self._store(accumulators, offsets, columns, first, height)
 
     def _sums(self, offsets: list[Expr], height: int) -> Buffer:

@@ -57,6 +57,14 @@ def test_the_k_loop_of_neon_multiplies_bytes() -> None:
     assert len(loop) <= 4.5 * sums
 
 
+def test_the_k_loop_of_matrix_multiplies() -> None:
+    loop = inner_loop("i8mm", 256, "smmla")
+    products = sum(line.startswith("smmla") for line in loop)
+    assert products >= 32
+    assert len(loop) <= 1.75 * products
+    assert not any("[sp" in line for line in loop), "spills"
+
+
 def test_the_k_loop_of_armv7_multiplies_bytes() -> None:
     loop = inner_loop("armv7", 128, "vpadal")
     sums = sum(line.startswith("vpadal") for line in loop)
