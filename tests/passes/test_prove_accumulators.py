@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcc.ir import F32, I8, I32, Array, Builder, Module, PassError, ScalarType, Stage, TensorType, evaluate, ops
+from qcc.ir import F32, I8, I32, I64, Array, Builder, Module, PassError, ScalarType, Stage, TensorType, evaluate, ops
 from qcc.passes import PassContext, ProveAccumulators
 from tests.passes.quantization import classifier, codes_of, quantized, random_samples, run
 
@@ -166,3 +166,30 @@ def test_float_regions_are_passed_over() -> None:
     b.output("y", b.emit(ops.Add, x, x, name="y"))
     module = b.build()
     assert prove(module) == module
+
+
+def doubled(element: ScalarType, low: int, high: int, shift: int, rounding: str) -> Module:
+    """A clamp, a rescale to i32, and a sum of the result with itself, which notes its bounds."""
+    b = Builder("net", Stage.INTEGER)
+    x = b.emit(ops.Clamp, b.input("x", TensorType((4,), element)), minimum=low, maximum=high)
+    constants = b.constant(np.array(2**30, np.int32)), b.constant(np.array(shift, np.int8))
+    y = b.emit(ops.Rescale, x, *constants, to=I32, rounding=rounding, minimum=-(2**29), maximum=2**29)
+    b.output("y", b.emit(ops.Add, y, y, name="y"))
+    return b.build()
+
+
+@pytest.mark.parametrize("rounding", ["double", "double_up"])
+def test_a_double_rounding_that_wraps_proves_nothing(rounding: str) -> None:
+    """x·2^L keeps 32 bits: with x up to 2^26, L = 5 leaves them, and the result can be anything within the clamp."""
+    module = doubled(I32, -3, 2**26, 26, rounding)
+    assert bounds(prove(module), "y") == (-(2**30), 2**30)
+    assert evaluate(module, {"x": np.array([2**26] * 4, np.int32)})["y"].tolist() == [-(2**30)] * 4
+    assert bounds(prove(doubled(I32, -3, 2**20, 31, rounding)), "y") == (-2, 2**20)
+
+
+@pytest.mark.parametrize(("rounding", "least"), [("half_up", -2), ("half_away", -4)])
+def test_64_bit_operands_of_rescales(rounding: str, least: int) -> None:
+    """Exact in 64 bits; ties of −3/2 go up, or away from zero."""
+    assert bounds(prove(doubled(I64, -3, 2**20, 31, rounding)), "y") == (least, 2**20)
+    with pytest.raises(PassError, match="overflows 64 bits"):
+        prove(doubled(I64, 0, 2**34, 62, rounding))
