@@ -264,7 +264,7 @@ def _double(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: 
     """The forms `double` and `double_up`: two roundings, in 32-bit lanes but for the product."""
     rescale, dot = _rescale(emitter), emitter.dot
     if rescale.pre_shift:
-        accumulator = body.let("shifted", accumulator << constants["pre_shift"])
+        accumulator = body.let("shifted", _shifted_left(accumulator, constants["pre_shift"]))
     doubled = dot.doubled_high_product(body, accumulator, constants["multiplier"])
     if doubled is None:
         doubled = doubled_high_product(body, accumulator, constants["multiplier"])

@@ -44,14 +44,15 @@ def one_step(dot: DotInstruction, input_type: str) -> tir.PrimFunc:
 
 def epilogue_pieces(dot: DotInstruction) -> tir.PrimFunc:
     """The high product, its rounding shift, and saturated results, for `dot.lanes` values."""
-    names = ("value", "factor", "shift", "high", "shifted")
+    names = ("value", "factor", "shift", "high", "doubled", "shifted")
     buffers = {name: tir.buffer(name, dot.lanes, "int32") for name in names}
     saturated = {kind: tir.buffer(f"saturated_{kind}", dot.lanes, "int32") for kind in INPUT_TYPES}
     body = tir.Body()
     value, factor, shift = (body.let(n, tir.load(buffers[n], 0, dot.lanes)) for n in names[:3])
     high = dot.high_product(body, value, factor)
     shifted = dot.rounding_shift(body, value, shift)
-    for name, found in (("high", high), ("shifted", shifted)):
+    doubled = dot.doubled_high_product(body, value, factor)
+    for name, found in (("high", high), ("doubled", doubled), ("shifted", shifted)):
         body.store(buffers[name], 0, tir.splat(0, dot.lanes) if found is None else found, dot.lanes)
     for kind, buffer in saturated.items():
         found = dot.saturate(body, value, kind)
@@ -86,7 +87,7 @@ def piece_calls(dot: DotInstruction, generator: np.random.Generator) -> list[Cal
             value = np.clip(value, -(2**30), 2**30)
         factor = generator.integers(0, 2**31, dot.lanes)
         arrays = [a.astype(np.int32) for a in (value, factor, shift)]
-        calls.append(Call("pieces", (*arrays, *(np.zeros(dot.lanes, np.int32) for _ in range(4)))))
+        calls.append(Call("pieces", (*arrays, *(np.zeros(dot.lanes, np.int32) for _ in range(5)))))
     return calls
 
 
@@ -102,9 +103,10 @@ def test_table_entries_compute_their_meaning(level: VectorLevel, tmp_path: Path,
     for value, factor, shift, *pieces_found in results[len(steps) :]:
         wide = value.astype(np.int64)
         high, shifted = wide * factor >> 32, (wide + (1 << (shift.astype(np.int64) - 1))) >> shift
-        expected_pieces = [high, shifted, 0 * wide, 0 * wide]
+        doubled = (wide * factor + (1 << 30)) >> 31
+        expected_pieces = [high, doubled, shifted, 0 * wide, 0 * wide]
         if not helium:
-            expected_pieces = [0 * wide, 0 * wide, np.clip(wide, -128, 127), np.clip(wide, 0, 255)]
+            expected_pieces = [0 * wide, 0 * wide, 0 * wide, np.clip(wide, -128, 127), np.clip(wide, 0, 255)]
         np.testing.assert_array_equal(pieces_found, expected_pieces)
 
 
