@@ -11,7 +11,7 @@ import numpy as np
 
 from qcc.compiler import CompileOptions, choose_pipeline
 from qcc.frontends import load
-from qcc.ir import Array, Module, evaluate, verify
+from qcc.ir import Array, Module, evaluate_sequence, verify
 from qcc.passes import HardwareSpec, Part, PassContext, PassManager, default_pipeline
 from qcc.targets import Target
 
@@ -45,16 +45,13 @@ def planned(module: Module, target: Target) -> Module:
 
 def evaluated(module: Module, runs: Sequence[Mapping[str, Array]]) -> list[Outputs]:
     """Return the outputs of runs in order, by the evaluator; states live from one to the next."""
-    found = []
-    for inputs in runs:
-        result = evaluate(module, by_position(module, inputs))
-        found.append([result[o.name] for o in module.outputs])
-    return found
+    samples = [by_position(module, inputs) for inputs in runs]
+    return [[result[o.name] for o in module.caller_outputs] for result in evaluate_sequence(module, samples)]
 
 
 def by_position(module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Return inputs under the module's names, which may differ from the file's."""
-    return {v.name: a for v, a in zip(module.inputs, inputs.values(), strict=True)}
+    return {v.name: a for v, a in zip(module.caller_inputs, inputs.values(), strict=True)}
 
 
 @dataclass(frozen=True)

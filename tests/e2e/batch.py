@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from qcc.targets.emission.c_source import c_source
 from qcc.targets.emission.c_text import array_lines, c_type
 from qcc.targets.emission.entry import entry_text, prototypes_text
 from qcc.targets.emission.header import header_text
-from qcc.targets.emission.interface import interface_of
+from qcc.targets.emission.interface import Interface, interface_of
 from qcc.targets.emission.program import Program, lower_program
 
 GUARD = 64
@@ -38,25 +38,38 @@ class Batch:
 
     modules: Sequence[Module]
     programs: Sequence[Program]
+    interfaces: Sequence[Interface]
     library: ctypes.CDLL
+    states: dict[int, _Guarded] = field(default_factory=dict)
+
+    def reset(self, number: int) -> None:
+        """Let the states of a module be as before its first run."""
+        if self.interfaces[number].states:
+            self.states[number] = _Guarded(self.interfaces[number].state_bytes, 0xA5, self.programs[number].alignment)
+            reset = getattr(self.library, f"{self.programs[number].name}_reset")
+            reset(ctypes.c_void_p(self.states[number].address))
 
     def run(self, number: int, inputs: Mapping[str, Array], garbage: int = 0xA5) -> dict[str, Array]:
-        """Return the outputs of a module; `garbage` fills the memory that it gets."""
+        """Return the outputs of a module; `garbage` fills the memory that it gets. States are kept for the next run."""
         module, program = self.modules[number], self.programs[number]
-        kept = [np.array(inputs[v.name], v.type.element.storage.dtype, order="C") for v in module.inputs]
-        assert [a.shape for a in kept] == [v.type.shape for v in module.inputs], "inputs of other shapes"
+        kept = [np.array(inputs[v.name], v.type.element.storage.dtype, order="C") for v in module.caller_inputs]
+        assert [a.shape for a in kept] == [v.type.shape for v in module.caller_inputs], "inputs of other shapes"
         before = [a.copy() for a in kept]
-        types = {o.name: o.value.type for o in module.outputs}
+        types = {o.name: o.value.type for o in module.caller_outputs}
         sizes = {name: t.size * t.element.storage.dtype.itemsize for name, t in types.items()}
         guarded = {name: _Guarded(size, garbage, program.alignment) for name, size in sizes.items()}
         arena = _Guarded(program.arena_bytes, garbage, program.alignment)
+        if number not in self.states:
+            self.reset(number)
+        states = [self.states[number]] if number in self.states else []
         status = getattr(self.library, f"{program.name}_run")(
             ctypes.byref(_pointers([a.ctypes.data for a in kept])),
             ctypes.byref(_pointers([g.address for g in guarded.values()])),
+            *(ctypes.c_void_p(s.address) for s in states),
             ctypes.c_void_p(arena.address),
         )
         assert status == 0
-        for memory in (*guarded.values(), arena):
+        for memory in (*guarded.values(), *states, arena):
             memory.check()
         for array, old in zip(kept, before, strict=True):
             assert array.tobytes() == old.tobytes(), "an input was overwritten"
@@ -91,13 +104,14 @@ def compile_batch(planned: Sequence[tuple[Module, Target]], folder: Path) -> Bat
     from qcc.targets.lowering import build_object
 
     folder.mkdir(parents=True, exist_ok=True)
-    programs = []
+    programs, interfaces = [], []
     objects: dict[Target, list[Program]] = {}
     source = "#include <stddef.h>\n#include <string.h>\n"
     for module, target in planned:
         named = module.replace(name=f"m{next(_NUMBERS)}")
         interface, program = interface_of(named), lower_program(named, target)
         programs.append(program)
+        interfaces.append(interface)
         (folder / f"{program.name}.h").write_text(header_text(interface, program))
         if target.emits_c:
             source += c_source(interface, program).text
@@ -116,7 +130,7 @@ def compile_batch(planned: Sequence[tuple[Module, Target]], folder: Path) -> Bat
     name = f"libbatch{next(_NUMBERS)}.so"  # a library of a name that is loaded already would not be loaded
     done = subprocess.run(["cc", *FLAGS, "-o", name, *files, "-lm"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:4000]
-    return Batch([module for module, _ in planned], programs, ctypes.CDLL(str(folder / name)))
+    return Batch([module for module, _ in planned], programs, interfaces, ctypes.CDLL(str(folder / name)))
 
 
 def _constant_text(symbol: str, array: Array) -> str:

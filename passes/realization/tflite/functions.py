@@ -46,10 +46,18 @@ def table_of_function(r: Realizer, op: ops.Unary) -> None:
 
     def entries(q: Array) -> Array:
         x = np.float32(own.scale) * (q - own.zero_point).astype(np.float32)
-        steps = op.evaluate(x) * (np.float32(1) / np.float32(to.scale))
+        y = narrow_logistic(x) if isinstance(op, ops.Sigmoid) else op.evaluate(x)
+        steps = y * (np.float32(1) / np.float32(to.scale))
         return whole_codes(np.asarray(FLOAT_ROUNDINGS["half_away"](steps)) + np.float32(to.zero_point))
 
     table_of_codes(r, op.result, op.x, entries)
+
+
+def narrow_logistic(x: Array) -> Array:
+    """Return `f32(1 / f32(1 + expf(−x)))`: three roundings, which near a tie are not the function's nearest number."""
+    with np.errstate(over="ignore"):  # 1/∞ is 0
+        exponential = np.exp(-x.astype(np.float64)).astype(np.float32)
+    return np.asarray(np.float32(1) / (np.float32(1) + exponential))
 
 
 def whole_codes(real: Array) -> Array:

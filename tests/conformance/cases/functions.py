@@ -23,7 +23,7 @@ def shape_of(m: Maker) -> tuple[int, ...]:
 
 def about(m: Maker) -> float:
     """Return a typical scale."""
-    return m.pick(0.02, 0.05, 0.1) / (256 if m.kind == "int16" else 1)
+    return m.pick(0.004, 0.02, 0.05, 0.1) / (256 if m.kind == "int16" else 1)
 
 
 def _function(m: Maker, scale: float | None, zero_point: int) -> Case:

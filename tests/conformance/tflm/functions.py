@@ -58,7 +58,7 @@ def _fixed_point_8(call: Call, function: object) -> Ints:
     inside = np.abs(x) < radius
     q4 = rescale(np.where(inside, x, 0), half_away(fraction * 2**31), left)
     value = np.clip(function(q4), -128, 127)
-    return ints(np.where(inside, value, np.where(x < 0, -128, 127)))
+    return ints(np.where(inside, value, np.where(x <= -radius, -128, 127)))
 
 
 def _table_position(call: Call, exponents: tuple[int, ...]) -> Ints:
