@@ -158,8 +158,8 @@ def _rescale(op: Rescale, place: VectorPlace) -> Term:
     dtype = str(op.to.dtype)
     if op.to.bits not in (8, 32):
         raise NoVectorForm(f"a rescale to {op.to}")
-    if op.rounding == "half_up":
-        y = _half_up(place, x, multiplier, shift, op.to.bits == 8)
+    if op.rounding in ("half_up", "half_away"):
+        y = _rounded_once(place, x, (multiplier, shift), op.rounding, op.to.bits == 8)
     elif op.rounding in ("double", "double_up") and multiplier.min() >= 0:
         y = _multiplied(place, x, rescaling.double_constants(multiplier, shift), op.rounding, INT32)
     else:
@@ -185,21 +185,28 @@ def _clamped_words(place: VectorPlace, words: Words, low: int, high: int) -> Wor
     return words
 
 
-def _half_up(place: VectorPlace, x: Words, multiplier: Array, shift: Array, saturates: bool) -> Words:
-    """Rounded once, ties toward +∞."""
+def _rounded_once(
+    place: VectorPlace, x: Words, constants: tuple[Array, Array], rounding: str, saturates: bool
+) -> Words:
+    """Rounded once, ties toward +∞ or away from zero."""
+    multiplier, shift = constants
     ends = [int(end) * int(m) for end in (x.low, x.high) for m in (multiplier.min(), multiplier.max())]
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    total = (min(*ends, 0), max(*ends, 0) + int(half.max()))
-    if fits(*total, *INT32) and shift.max() <= 30:
-        return _narrow_product(place, x, multiplier, (shift, half), (min(ends), max(ends)))
+    total = (min(*ends, 0) - 1, max(*ends, 0) + int(half.max()))
+    away = rounding == "half_away"
+    if fits(*total, *INT32) and shift.max() <= 30 and not (away and shift.min() < 1 <= shift.max()):
+        product = _narrow_product(place, x, multiplier, (min(ends), max(ends)))
+        return _narrow_shift(place, product, shift, half, away) if shift.any() else product
+    if away:
+        raise NoVectorForm("a product of 64 bits, ties away from zero")
     left = max(0, 33 - int(shift.min()))
     room = left <= rescaling.MOST_LEFT and fits(x.low << left, x.high << left, *INT32)
     if shift.min() < 1 or multiplier.min() < 0 or not (room or saturates):
         raise NoVectorForm("a product of 64 bits")
-    constants = rescaling.high_constants(multiplier, shift, not room)
+    high = rescaling.high_constants(multiplier, shift, not room)
     reach = max(-x.low, x.high) * int(multiplier.max()) / 2.0 ** int(shift.min())
     bounds = (-int(reach) - 1, int(reach) + 1) if reach < 2**31 - 2 else INT32
-    return _multiplied(place, x, constants, "half_up", bounds)
+    return _multiplied(place, x, high, rounding, bounds)
 
 
 def _multiplied(
@@ -229,23 +236,25 @@ def _multiplied(
     return Words(tuple(vectors), *bounds)
 
 
-def _narrow_product(
-    place: VectorPlace, x: Words, multiplier: Array, shifts: tuple[Array, Array], product: tuple[int, int]
-) -> Words:
-    """In 32 bits."""
-    shift, half = shifts
-    vectors = x.vectors
-    if np.any(multiplier != 1):
-        factor = place.lanes("multiplier", multiplier.astype(np.int32))
-        vectors = tuple(place.body.let("product", v * f) for v, f in zip(vectors, factor, strict=True))
-    if not shift.any():
-        return Words(vectors, *product)
+def _narrow_product(place: VectorPlace, x: Words, multiplier: Array, bounds: tuple[int, int]) -> Words:
+    """The product in 32 bits."""
+    if np.all(multiplier == 1):
+        return x
+    factor = place.lanes("multiplier", multiplier.astype(np.int32))
+    vectors = (place.body.let("product", v * f) for v, f in zip(x.vectors, factor, strict=True))
+    return Words(tuple(vectors), *bounds)
+
+
+def _narrow_shift(place: VectorPlace, x: Words, shift: Array, half: Array, away: bool) -> Words:
+    """`⌊(x + half) / 2^shift⌋`; with `away` of x − 1 where x is negative, and shifts from 1."""
     add, by = place.lanes("half", half.astype(np.int32)), place.lanes("shift", shift.astype(np.int32))
-    vectors = tuple((v + a) >> b for v, a, b in zip(vectors, add, by, strict=True))
-    ends = [
-        (end + int(h)) >> int(s) for end in product for s, h in ((shift.min(), half.min()), (shift.max(), half.max()))
-    ]
-    return Words(tuple(place.body.let("rescaled", v) for v in vectors), min(*ends, *product, 0), max(*ends, 0))
+    vectors = []
+    for lane, value in enumerate(x.vectors):
+        known = value + (value >> tir.splat(31, LANES)) if away else value
+        vectors.append(place.body.let("rounded", (known + add[lane]) >> by[lane]))
+    halves = ((int(shift.min()), int(half.min())), (int(shift.max()), int(half.max())))
+    ends = [(end + h) >> s for end in (x.low - away, x.high) for s, h in halves]
+    return Words(tuple(vectors), min(*ends, x.low, 0), max(*ends, 0))
 
 
 def _arithmetic(combine: Callable[[Any, Any], Any]) -> Callable[[Any, VectorPlace], Term]:
