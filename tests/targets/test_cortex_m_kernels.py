@@ -19,7 +19,14 @@ from tests.targets.convolution_cases import convolutions, matmuls, random_convol
 from tests.targets.kernel_library import Case
 
 Tool = Callable[[str], str]
-LEVELS = pytest.mark.parametrize("level", CORTEX_M_LEVELS.values(), ids=CORTEX_M_LEVELS)
+LEVELS = pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param(level, id=name, marks=pytest.mark.slow if name == "cortex-m7" else ())
+        for name, level in CORTEX_M_LEVELS.items()
+    ],
+)
+"""The Cortex-M7 has the table of the M4."""
 INPUT_TYPES: tuple[InputType, ...] = ("int8", "uint8")
 
 
