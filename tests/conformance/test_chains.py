@@ -71,16 +71,16 @@ def test_a_few_chains() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_many_chains(style: str) -> None:
-    check([s for s in seeds(2, 60) if s[0] == style])
+    check([s for s in seeds(2, 30) if s[0] == style])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["c", "x86_64-linux-gnu+avx2", "x86_64-linux-gnu+avx512-vnni"])
+@pytest.mark.parametrize("target", ["c", "x86_64-linux-gnu+avx2"])
 def test_compiled_chains(tmp_path: Path, target: str) -> None:
     parsed = Target.parse(target)
     if parsed.missing_on_host():
         pytest.skip(f"needs cpu: {', '.join(parsed.missing_on_host())}")
-    cases = {style: [chain(*s) for s in seeds(2, 4) if s[0] == style] for style in STYLES}
+    cases = {style: [chain(*s) for s in seeds(2, 2) if s[0] == style] for style in STYLES}
     chosen = [r for style, some in cases.items() for r in results(some, profiles(style)) if r.module is not None]
     batch = compile_batch([(planned(r.module, parsed), parsed) for r in chosen if r.module], tmp_path)
     wrong = []
