@@ -60,7 +60,7 @@ class _Match:
 
 def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | None:
     """Return the kernel lowered by the dot-product nests; None where they can't compute it."""
-    match = _match(kernel, level.dot.roundings)
+    match = _match(kernel, level.dot)
     if match is None:
         return None
     spec = _specification(kernel, match)
@@ -77,7 +77,7 @@ def dot_product_kernel(kernel: Kernel, level: VectorLevel) -> LoweredKernel | No
 
 def packing(kernel: Kernel, level: VectorLevel) -> str:
     """Return the name of the order in which `dot_product_kernel` stores the weights; empty where that is None."""
-    match = _match(kernel, level.dot.roundings)
+    match = _match(kernel, level.dot)
     if match is None:
         return ""
     spec = _specification(kernel, match)
@@ -92,14 +92,14 @@ def _computes(spec: Convolution, dot: DotInstruction) -> bool:
     return not dot.staged or has_epilogue(spec.epilogue)
 
 
-def _match(kernel: Kernel, roundings: frozenset[str]) -> _Match | None:
+def _match(kernel: Kernel, dot: DotInstruction) -> _Match | None:
     """What of the kernel the nest takes; None where that is not the anchor or not what has to follow."""
     anchor, rest = kernel.anchor, kernel.ops[1:]
     if not isinstance(anchor, Conv2d | Matmul) or not _fits(kernel, anchor):
         return None
     first = rest[0] if rest else None
     rescale = first if isinstance(first, Rescale | RescaleFloat) and first.x == anchor.result else None
-    if rescale is not None and not _takes(kernel, anchor, rescale, roundings):
+    if rescale is not None and not _takes(kernel, anchor, rescale, dot):
         rescale = None
     table = rest[1] if rescale is not None and len(rest) > 1 and isinstance(rest[1], Table) else None
     if table is not None and not (rescale is not None and table.x == rescale.result and _looks_up(kernel, table)):
@@ -131,11 +131,11 @@ def _fits(kernel: Kernel, anchor: Conv2d | Matmul) -> bool:
     return bias and storage_dtype(anchor.x.type) in ("int8", "uint8")
 
 
-def _takes(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFloat, roundings: frozenset[str]) -> bool:
+def _takes(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFloat, dot: DotInstruction) -> bool:
     """Whether the nest's epilogue computes this rescale."""
     if isinstance(rescale, RescaleFloat):
-        return "float" in roundings and _takes_float(kernel, rescale)
-    if rescale.rounding not in roundings:
+        return "float" in dot.roundings and _takes_float(kernel, rescale)
+    if rescale.rounding not in dot.roundings:
         return False
     multiplier, shift = (kernel.constants.get(v.name) for v in (rescale.multiplier, rescale.shift))
     if multiplier is None or shift is None:
@@ -143,7 +143,7 @@ def _takes(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFl
     per_channel = _by_channel(multiplier, rescale)
     in_range = multiplier.min() >= 0 and SHIFTS[0] <= shift.min() and shift.max() <= SHIFTS[1]
     plain = rescale.input_zero_point == 0
-    if rescale.rounding != "half_up":
+    if rescale.rounding != "half_up" and not dot.staged:  # those nests round any sum of 32 bits
         low, high = sum_bounds(anchor, kernel.constants)
         left = max(31 - int(shift.min(initial=31)), 0)
         plain = plain and max(-low, high) << left < ACCUMULATOR_LIMIT

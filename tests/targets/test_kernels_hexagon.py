@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcc.ir import Array, Value
+from qcc.ir import I8, Array, Builder, Value, ops
 from qcc.targets.dot_product_kernels import dot_product_kernel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source, partition
 from qcc.targets.lowering import build_object
 from qcc.targets.target import Target
 from tests.targets import integer_cases, test_elementwise_kernels, test_profile_epilogues, test_rescale_kernels
 from tests.targets.hexagon_program import Call, link, run
-from tests.targets.kernel_programs import Case, lower_all
+from tests.targets.kernel_programs import Case, case, lower_all
 
 TARGET = "hexagon-unknown-linux-musl+hvxv66"
 Step = tuple[int, Kernel, LoweredKernel]
@@ -31,7 +31,7 @@ def check(cases: Sequence[Case], folder: Path) -> None:
     names = [str(lowered.function.attrs["global_symbol"]) for lowered in flat]
     data = build_object([lowered.function for lowered in flat], target.tvm_target())
     program = link([data], names, folder)
-    values: list[dict[str, Array]] = [dict(case.inputs) for case in cases]
+    values: list[dict[str, Array]] = [dict(one.inputs) for one in cases]
 
     def of(number: int, value: Value) -> Array:
         source = alias_source(cases[number].module, value)
@@ -47,11 +47,11 @@ def check(cases: Sequence[Case], folder: Path) -> None:
             for (number, kernel, _), results in zip(steps, run(program, names, calls), strict=True):
                 for value, found in zip(kernel.outputs, results, strict=True):
                     values[number][value.name] = found.reshape(value.type.shape)
-    for number, case in enumerate(cases):
-        ops = [op.name for kernel, _ in kernels[number] for op in kernel.ops]
-        for output in case.module.outputs:
+    for number, one in enumerate(cases):
+        op_names = [op.name for kernel, _ in kernels[number] for op in kernel.ops]
+        for output in one.module.outputs:
             found = of(number, output.value).reshape(output.value.type.shape)
-            np.testing.assert_array_equal(found, case.expected[output.name], err_msg=f"case {number}: {ops}")
+            np.testing.assert_array_equal(found, one.expected[output.name], err_msg=f"case {number}: {op_names}")
 
 
 def _call(step: Step, of: Callable[[int, Value], Array], at_end: bool) -> Call:
@@ -70,7 +70,7 @@ def _call(step: Step, of: Callable[[int, Value], Array], at_end: bool) -> Call:
 
 def _plain(cases: Iterable[Case]) -> list[Case]:
     """Cases of integers alone."""
-    return [case for case in cases if not (case.rtol or case.atol or any(op.exact_floats for op in case.module.ops))]
+    return [one for one in cases if not (one.rtol or one.atol or any(op.exact_floats for op in one.module.ops))]
 
 
 @pytest.mark.slow
@@ -102,6 +102,25 @@ def test_epilogues_of_other_profiles(tmp_path: Path) -> None:
     instructions = Target.parse(TARGET).instructions
     for one in cases:
         assert all(dot_product_kernel(kernel, instructions) is not None for kernel in partition(one.module))
+    check(cases, tmp_path)
+
+
+def test_sums_of_all_32_bits_are_rounded_twice(tmp_path: Path) -> None:
+    """Biases of dead channels are near 2^30, beyond what the second rounding of other nests has room for."""
+
+    def build(b: Builder, x: Value) -> Value:
+        bias = np.array([2**31 - 2**18, -(2**31) + 2**18, 2**30, -(2**30) - 1, 0, 77, 2**30 - 1], np.int32)
+        y = b.emit(ops.Matmul, x, b.constant(integer_cases.codes((9, 7))[1]), b.constant(bias))
+        multiplier = [2**31 - 1, 2**31 - 1, 2**30, 2**30 + 12345, 0, 2**31 - 1, 1518500250]
+        constants = (
+            b.constant(np.array(multiplier, np.int32)),
+            b.constant(np.array([32, 32, 52, 54, 31, 37, 29], np.int8)),
+        )
+        return b.emit(ops.Rescale, y, *constants, to=I8, minimum=-128, maximum=127, rounding="double")
+
+    cases = [case(build, integer_cases.codes((11, 9)))]
+    instructions = Target.parse(TARGET).instructions
+    assert all(dot_product_kernel(kernel, instructions) is not None for kernel in partition(cases[0].module))
     check(cases, tmp_path)
 
 
