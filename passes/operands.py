@@ -12,6 +12,9 @@ KEEP_FLOAT = "keep-float"
 #: The topic of the note on sums that may wrap as those of the kernels whose bits they keep; the reason names these.
 MAY_WRAP = "may-wrap"
 
+#: The topic of the note with the operation of the model file, where several kernels compute one operation of the IR.
+KERNEL = "kernel"
+
 
 class FloatPattern(Pattern):
     """Base of rules about real arithmetic: tried in the float stage, on float results only."""

@@ -72,7 +72,7 @@ class ReduceSum(Reduction):
         """Return the sums."""
         wide = x.astype(np.float64 if x.dtype.kind == "f" else np.int64) - self.input_zero_point
         total = np.asarray(np.sum(wide, axis=self.axes, keepdims=self.keep_dims))
-        return total.astype(self.result.type.element.storage.dtype)
+        return total.astype(x.dtype if x.dtype.kind == "f" else self.result.type.element.storage.dtype)
 
 
 @register

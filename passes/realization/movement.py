@@ -9,7 +9,7 @@ import numpy as np
 from qcc.ir import Op, Value, attribute_fields, ops, replace_op
 
 from ..profiles import COMMON
-from .realizer import Realizer, realizes
+from .realizer import Realizer, Rule, realizes
 
 _COMMON = (COMMON,)
 
@@ -35,6 +35,14 @@ def one_operand(r: Realizer, op: Op) -> None:
     for old, new in zip(op.results, results, strict=True):
         if old.name != new.name:
             r.requantize(Value(new.name, old.type.with_element(own)), old)
+
+
+def in_own_parameters(r: Realizer, op: Op, rule: Rule) -> None:
+    """Realize an operation whose kernel leaves parameters as they are in those of its operand, then requantize."""
+    element = op.operands[0].type.uniform()
+    unscaled = Value(r.builder.unique(f"{op.result.name}_unscaled"), op.result.type.with_element(element))
+    rule(r, replace_op(op, results=(unscaled,)))
+    r.requantize(unscaled, op.result)
 
 
 @realizes(ops.Concat, ops.Minimum, ops.Maximum, profiles=_COMMON)

@@ -38,21 +38,18 @@ def product_scales(op: SumOp) -> Array:
     return np.float64(op.x.type.uniform().scale) * np.array(w.scales, np.float64)
 
 
-def accumulate(
-    r: Realizer, op: SumOp, scales: Array, *, weight_zero_point: int | None = None, wraps: str = ""
-) -> Value:
+def accumulate(r: Realizer, op: SumOp, scales: Array, *, wraps: str = "") -> Value:
     """Append the sum of products, bias included; return its integers.
 
     Args:
         r: the translation.
         op: on quantized values.
         scales: of the sums, in units of which a real bias is rounded; codes of a quantized bias stay as they are.
-        weight_zero_point: in place of that of the weights' type.
         wraps: whose kernels' sums wrap likewise; empty where a sum that overflows is an error.
     """
     x, w = op.x.type.uniform(), op.weight.type.uniform()
-    zero_point = w.zero_points[0] if weight_zero_point is None else weight_zero_point
-    if w.per_axis and any(z != zero_point for z in w.zero_points) and weight_zero_point is None:
+    zero_point = w.zero_points[0]
+    if any(z != zero_point for z in w.zero_points):
         raise PassError("weights with zero points a channel have no integer form", help="quantize them symmetrically")
     element = I64 if op.accumulator.bits == 64 else r.hardware.accumulator
     operands = [r.codes(op.x), r.codes(op.weight)]

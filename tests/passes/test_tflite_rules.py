@@ -29,7 +29,7 @@ from qcc.ir import (
     evaluate,
     ops,
 )
-from qcc.passes import PassContext
+from qcc.passes import KERNEL, PassContext
 from qcc.passes.realization.tflite import activation_bounds
 from qcc.passes.realization.xnnpack import activation_bounds as xnnpack_bounds
 from tests.passes.quantization import run
@@ -145,10 +145,13 @@ def test_bounds_of_activations() -> None:
 
 def test_tensorflow_lite_micro_does_not_rescale_relu6() -> None:
     x = np.array([-128, 0, 1, 11, 13, 127], np.int8)
-    source = module(ops.Clamp, codes(6, scale=0.5, zero=1), codes(6, scale=0.25, zero=3), minimum=0.0, maximum=6.0)
+    types: tuple[TensorType, TensorType] = codes(6, scale=0.5, zero=1), codes(6, scale=0.25, zero=3)
+    bounds: dict[str, Any] = {"minimum": 0.0, "maximum": 6.0}
+    source = module(ops.Clamp, *types, **bounds, notes=((KERNEL, "RELU6"),))
     # From 3, the code of 0, to 3 + 24; the others double the step: 1 + (x − 3)/2, up to 1 + 12.
     assert result(source, "tflm", x).tolist() == [3, 3, 3, 11, 13, 27]
     assert result(source, "litert-ref", x).tolist() == [1, 1, 1, 5, 6, 13]
+    assert result(module(ops.Clamp, *types, **bounds), "tflm", x).tolist() == [1, 1, 1, 5, 6, 13]  # not from a file
 
 
 @pytest.mark.parametrize("profile", TFLITE)

@@ -8,7 +8,8 @@ import numpy as np
 
 from qcc.ir import I32, U8, Array, UniformType, Value, ops, quantize_multiplier, rescale
 
-from ..movement import attributes_of
+from ...operands import KERNEL
+from ..movement import attributes_of, several_operands
 from ..operands import operand_codes
 from ..realizer import Realizer, realizes
 from ..rescales import WHOLE, Into, fixed_point, in_floats
@@ -68,9 +69,12 @@ def clamp(r: Realizer, op: ops.Clamp) -> None:
 
 @realizes(ops.Clamp, profiles=("tflm",))
 def clamp_without_rescale(r: Realizer, op: ops.Clamp) -> None:
-    """Realize RELU6 as TensorFlow Lite Micro: codes of x between z_x and z_x + RHA(6 / s_x), never rescaled."""
+    """Realize the RELU6 of a .tflite file as TensorFlow Lite Micro: codes of x between z_x and z_x + RHA(6 / s_x).
+
+    They are never rescaled, though the file may say so. All else is as in LiteRT.
+    """
     own, to = op.x.type.uniform(), op.result.type.uniform()
-    if (op.minimum, op.maximum) != RELU6 or own.storage_type != to.storage_type:
+    if op.note(KERNEL) != "RELU6" or own.storage_type != to.storage_type:
         clamp(r, op)
         return
     limited_codes(r, op, activation_bounds(own, RELU6))
@@ -154,7 +158,10 @@ def _prelu(r: Realizer, op: ops.Prelu, real: type[np.floating]) -> None:
 
 @realizes(ops.Concat, profiles=("tflm",))
 def concatenate(r: Realizer, op: ops.Concat) -> None:
-    """Realize CONCATENATION as TensorFlow Lite Micro: codes are copied, whatever their parameters."""
+    """Realize the CONCATENATION of a .tflite file as TensorFlow Lite Micro: it copies codes, whatever they mean."""
+    if not op.note(KERNEL):
+        several_operands(r, op)
+        return
     r.define(op.result, ops.Concat, *(r.codes(v) for v in op.operands), **attributes_of(op))
 
 
@@ -172,7 +179,7 @@ def concatenate_rescaled(r: Realizer, op: ops.Concat) -> None:
 def _in_parameters(r: Realizer, value: Value, to: UniformType) -> Value:
     own = value.type.uniform()
     if own == to or own.storage_type != U8:
-        return r.codes(value)
+        return r.codes_as(value, to)
     factor = np.asarray(np.float32(own.scale) * (np.float32(1) / np.float32(to.scale)), np.float32)
     offset = np.asarray(np.float32(-own.zero_point) * factor, np.float32)
     result = Value(r.builder.unique(f"{value.name}_rescaled"), value.type.with_element(to))

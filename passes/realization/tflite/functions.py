@@ -80,10 +80,13 @@ def sigmoid_in_fixed_point(r: Realizer, op: Sigmoids) -> None:
     """Realize LOGISTIC or TANH as TensorFlow Lite Micro: of signed 8-bit codes in gemmlowp's Q4.27.
 
     With `x = MBQM(q − z, s·2^27)`: logistic `RDPOT(logistic(x), 23) − 128`, tanh `RDPOT(tanh(x), 24)`; from 15 on, the
-    ends of the range. The result has scale 1/256 and zero point −128, or 1/128 and 0, whatever the model says.
+    ends of the range. The result has scale 1/256 and zero point −128, or 1/128 and 0; one of other parameters, and
+    unsigned codes, which TensorFlow Lite Micro does not have, are those of the table of `litert-ref`.
     """
-    own = op.x.type.uniform()
-    if own.storage_type.kind != "i" or own.storage_type == I16:
+    own, to = op.x.type.uniform(), op.result.type.uniform()
+    scale, zero_point = (1 / 256, -128) if isinstance(op, ops.Sigmoid) else (1 / 128, 0)
+    fits = own.storage_type.kind == "i" and to.zero_point == zero_point and abs(to.scale - scale) <= 0.001 * scale
+    if not fits or own.storage_type == I16:
         sigmoid_by_table(r, op)
         return
     require_8_bits(op)

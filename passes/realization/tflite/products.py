@@ -6,6 +6,7 @@ import numpy as np
 
 from qcc.ir import I64, Array, UniformType, Value, ops
 
+from ...operands import KERNEL
 from ..products import SumOp, accumulate, product_scales
 from ..realizer import Realizer, realizes
 from ..rescales import Into, in_floats
@@ -23,15 +24,17 @@ def output_into(op: SumOp) -> Into:
 
 
 def is_fully_connected(r: Realizer, op: SumOp) -> bool:
-    """Return whether a sum is TFLite's FULLY_CONNECTED: a matrix product with a constant matrix of weights."""
-    return isinstance(op, ops.Matmul) and op.weight.type.rank == 2 and r.module.constant(op.weight) is not None
+    """Return whether a sum is TFLite's FULLY_CONNECTED: as its note says, else a product with a constant matrix."""
+    if not isinstance(op, ops.Matmul):
+        return False
+    if op.note(KERNEL):
+        return op.note(KERNEL) == "FULLY_CONNECTED"
+    return op.weight.type.rank == 2 and r.module.constant(op.weight) is not None
 
 
 def sums(r: Realizer, op: SumOp) -> Value:
-    """Append the sums. Only unsigned convolutions and matrix products look at a zero point of the weights."""
-    w = op.weight.type.uniform()
-    ignored = w.per_axis or (not isinstance(op, ops.Matmul) and w.storage_type.kind == "i")
-    return accumulate(r, op, product_scales(op), weight_zero_point=0 if ignored else None, wraps=WRAPS)
+    """Append the sums."""
+    return accumulate(r, op, product_scales(op), wraps=WRAPS)
 
 
 def factors(r: Realizer, op: SumOp) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qcc.ir import I16, U8, Array, PassError, ops
 
-from ..movement import one_operand
+from ..movement import in_own_parameters, one_operand
 from ..realizer import Realizer, realizes
 
 FRACTION_BITS = 10
@@ -51,6 +51,9 @@ def resize(r: Realizer, op: ops.Resize) -> None:
     if op.mode == "nearest":
         one_operand(r, op)
         return
+    if op.x.type.element != op.result.type.element:
+        in_own_parameters(r, op, resize)
+        return
     align, half = convention(op)
     sizes = [(op.x.type.shape[a], op.shape[a]) for a in image_axes(op)]
     interpolate(r, op, [fixed_point_neighbours(*size, align, half) for size in sizes], FRACTION_BITS, "half_away")
@@ -61,6 +64,9 @@ def resize_of_litert(r: Realizer, op: ops.Resize) -> None:
     """Realize RESIZE_BILINEAR of unsigned codes in binary32, all else as TFLM."""
     if op.mode == "nearest" or op.x.type.uniform().storage_type != U8:
         resize(r, op)
+        return
+    if op.x.type.element != op.result.type.element:
+        in_own_parameters(r, op, resize_of_litert)
         return
     align, half = convention(op)
     sizes = [(op.x.type.shape[a], op.shape[a]) for a in image_axes(op)]

@@ -6,6 +6,7 @@ import numpy as np
 
 from qcc.ir import I8, U8, Array, PassError, Value, ops, quantize_multiplier
 
+from ..movement import in_own_parameters
 from ..realizer import Realizer, realizes
 from ..rescales import Into, fixed_point
 from .bounds import activation_bounds
@@ -16,6 +17,9 @@ from .rescales import DOUBLE, twice_rounded
 def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
     """Realize AVERAGE_POOL_2D: `RHA(Σ q / n)` of the codes as they are, n the taps inside the image."""
     own, to = op.x.type.uniform(), op.result.type.uniform()
+    if own != to:
+        in_own_parameters(r, op, average_pool)
+        return
     if op.count_include_pad:
         raise PassError("TFLite's average pool does not count the padding", help="keep it in float: --keep-float")
     total = r.emit(

@@ -9,12 +9,15 @@ import numpy as np
 
 from qcc.ir import I8, U8, Array, Value, ops
 
+from ...operands import KERNEL
 from ..multipliers import multipliers
 from ..realizer import Realizer, realizes
 from ..rescales import Into, fixed_point
+from ..tflite.codes import clamp as reference_clamp
 from ..tflite.codes import leaky_relu as reference_leaky_relu
+from ..tflite.codes import limited_codes, table_of_codes
 from ..tflite.codes import requantize as reference_requantize
-from ..tflite.codes import table_of_codes
+from .bounds import activation_bounds
 from .vectors import by_vectors
 
 #: Fractional bits of multipliers.
@@ -81,6 +84,16 @@ def quantize(r: Realizer, op: ops.Quantize) -> None:
         r.alias(op.result, vector(x, op.result.name))
     else:
         by_vectors(r, op.result, x, 8, vector, rounded(by_reciprocal=True, rounding="half_away"))
+
+
+@realizes(ops.Clamp, profiles=("litert-xnn",))
+def clamp(r: Realizer, op: ops.Clamp) -> None:
+    """Realize the fused activation of a MAX_POOL_2D with XNNPACK's bounds; others are LiteRT's own kernels."""
+    own, to = op.x.type.uniform(), op.result.type.uniform()
+    if op.note(KERNEL) == "MAX_POOL_2D" and own == to and own.storage_type in (I8, U8):
+        limited_codes(r, op, activation_bounds(to, (op.minimum, op.maximum)))
+    else:
+        reference_clamp(r, op)
 
 
 @realizes(ops.LeakyRelu, profiles=("litert-xnn",))

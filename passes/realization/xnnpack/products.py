@@ -39,20 +39,25 @@ def is_taken(r: Realizer, op: SumOp) -> bool:
 
 
 def _left(r: Realizer, op: SumOp) -> None:
-    """Realize a convolution that XNNPACK leaves: unsigned transposed ones have both roundings go up."""
-    if not (isinstance(op, ops.ConvTranspose2d) and op.x.type.uniform().storage_type == U8):
+    """Realize a sum that XNNPACK leaves.
+
+    In unsigned transposed convolutions and in fully connected layers of 8-bit codes both roundings go up.
+    """
+    storage = op.x.type.uniform().storage_type
+    layer = is_fully_connected(r, op)
+    if (layer and storage in (I8, U8)) or (isinstance(op, ops.ConvTranspose2d) and storage == U8):
+        m, s = multipliers(reference_factors(r, op))
+        fixed_point(r, sums(r, op), m, s, reference_into(op), "double_up", result=op.result)
+    elif isinstance(op, ops.Matmul):
+        matrix_product(r, op)
+    else:
         reference(r, op)
-        return
-    m, s = multipliers(reference_factors(r, op))
-    fixed_point(r, sums(r, op), m, s, reference_into(op), "double_up", result=op.result)
 
 
 @realizes(ops.Conv2d, ops.ConvTranspose2d, ops.Matmul, profiles=("litert-xnn",))
 def product_sum(r: Realizer, op: SumOp) -> None:
     """Realize a sum of products, rescaled in binary32: `RHE(f32(f32(sum)·S)) + z`."""
-    if isinstance(op, ops.Matmul) and not (is_fully_connected(r, op) and is_taken(r, op)):
-        matrix_product(r, op)
-    elif not is_taken(r, op):
+    if not is_taken(r, op) or (isinstance(op, ops.Matmul) and op.weight.type.rank != 2):
         _left(r, op)
     else:
         accumulator = accumulate(r, op, product_scales(op), wraps=WRAPS)

@@ -6,6 +6,7 @@ import numpy as np
 
 from qcc.ir import ops
 
+from ..movement import in_own_parameters
 from ..realizer import Realizer, realizes
 from ..tflite.resizing import Neighbours, convention, image_axes, interpolate, resize_of_litert
 
@@ -17,6 +18,9 @@ def resize(r: Realizer, op: ops.Resize) -> None:
     """Realize RESIZE_BILINEAR of 8-bit codes with 11-bit weights, rounded half up; all else as LiteRT."""
     if op.mode == "nearest" or op.x.type.uniform().storage_type.bits != 8:
         resize_of_litert(r, op)
+        return
+    if op.x.type.element != op.result.type.element:
+        in_own_parameters(r, op, resize)
         return
     align, half = convention(op)
     sizes = [(op.x.type.shape[a], op.shape[a]) for a in image_axes(op)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from qcc.ir import SCALAR_TYPES, Array, ElementType, Op, TensorType, UniformType
 from qcc.ir.ops import Clamp, StorageCast, Tanh
+from qcc.passes import KERNEL
 
 from ..problem import Unsupported
 from . import schema
@@ -139,6 +140,11 @@ class Node(OptionReader):
         return element
 
     @property
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """The note that names the node's operation, for operations of the IR that several kernels compute."""
+        return ((KERNEL, self.name),)
+
+    @property
     def is_quantized(self) -> bool:
         """True where the first result is quantized."""
         return isinstance(self.element(), UniformType)
@@ -172,7 +178,7 @@ class Node(OptionReader):
             return x
         if activation in CLAMPS:
             minimum, maximum = CLAMPS[activation]
-            return self.emit_as(x.element, Clamp, x, minimum=minimum, maximum=maximum)
+            return self.emit_as(x.element, Clamp, x, minimum=minimum, maximum=maximum, notes=self.notes)
         if activation == "TANH" and not isinstance(x.element, UniformType):
             return self.emit(Tanh, x)
         raise Unsupported(f"the fused activation {activation} is not supported")

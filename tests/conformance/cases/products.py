@@ -126,6 +126,18 @@ def transpose_conv(m: Maker) -> Case:
     return m.case(y)
 
 
+def _layer(m: Maker, x: Tensor, channels: int, depth: int) -> tuple[Tensor, Tensor | None]:
+    """Return weights and bias: of 8 bits also weights with a zero point, or that are computed."""
+    special = m.number % 6 if m.kind == "int8" else 0
+    if special not in (4, 5):
+        w = weights_of(m, (channels, depth), 0)
+        return w, bias_of(m, x, w, channels)
+    m.traits += ["weights with a zero point" if special == 4 else "computed weights"]
+    if special == 4:
+        return m.builder.constant("w", m.codes((channels, depth)), m.scale(0.1), m.zero_point()), None
+    return m.input("w", (channels, depth), 0.1), None
+
+
 @family("FULLY_CONNECTED", "int8", "int16", "uint8", count=24)
 def fully_connected(m: Maker) -> Case:
     batch, depth, channels = m.pick(1, 1, 3, 5), m.pick(1, 7, 16, 63, 300), m.size(1, 17)
@@ -133,8 +145,7 @@ def fully_connected(m: Maker) -> Case:
     keep = len(shape) == 3 and m.pick(True, False)
     m.traits += [f"{batch}x{depth}x{channels} rank {len(shape)}"]
     x = m.input("x", shape)
-    w = weights_of(m, (channels, depth), 0)
-    b = bias_of(m, x, w, channels)
+    w, b = _layer(m, x, channels, depth)
     out = (*shape[:-1], channels) if keep else (batch, channels)
     y = m.builder.tensor("y", out, m.kind, output_scale(m, x.scale[0] * w.scale[0], depth), m.zero_point())
     m.builder.op(
@@ -154,8 +165,16 @@ def batch_matmul(m: Maker) -> Case:
     adjoint = (m.pick(True, False), m.pick(True, False))
     batch_a, batch_b = m.pick(((), ()), ((2,), (2,)), ((2, 3), (2, 3)), ((2,), (1,)))
     m.traits += [f"adj{adjoint} {batch_a} {batch_b}"]
+    known = m.number % 4 >= 2
+    if known:  # a matrix of weights, whose products are many enough to hold near-ties
+        rows, columns, batch_b = 16, 64, ()
+        m.traits += ["constant b"]
     a = m.input("a", (*batch_a, *((depth, rows) if adjoint[0] else (rows, depth))), 0.1)
-    b = m.input("b", (*batch_b, *((columns, depth) if adjoint[1] else (depth, columns))), 0.1)
+    shape = (*batch_b, *((columns, depth) if adjoint[1] else (depth, columns)))
+    if known:
+        b = m.builder.constant("b", m.codes(shape), m.scale(0.1), m.pick(0, m.zero_point()))
+    else:
+        b = m.input("b", shape, 0.1)
     scale = output_scale(m, a.scale[0] * b.scale[0], depth) * (256 if m.kind == "int16" else 1)
     y = m.builder.tensor("y", (*batch_a, rows, columns), m.kind, scale, m.zero_point())
     m.builder.op("BATCH_MATMUL", [a, b], [y], version=2, adj_x=adjoint[0], adj_y=adjoint[1])

@@ -39,7 +39,7 @@ def _plain(op_class: type[Op]) -> Callable[[Node], Tensor]:
 
 def _clamp(minimum: float, maximum: float) -> Callable[[Node], Tensor]:
     """Return an importer of a limit."""
-    return lambda node: node.result(Clamp, node.input(0), minimum=minimum, maximum=maximum)
+    return lambda node: node.result(Clamp, node.input(0), minimum=minimum, maximum=maximum, notes=node.notes)
 
 
 def leaky_relu(node: Node) -> Tensor:
@@ -75,7 +75,7 @@ def negative(node: Node) -> Tensor:
 
 
 def _negated(node: Node, x: Tensor) -> Tensor:
-
+    """Return 0 − x of plain integers."""
     return node.emit(Sub, node.known(np.zeros((), x.element.storage.dtype)), x)
 
 

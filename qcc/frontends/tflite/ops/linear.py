@@ -24,7 +24,7 @@ def fully_connected(node: Node) -> Tensor:
     bias = bias_operand(node, 2, x, weight, 1)
     rows = x if x.rank == 2 and x.shape[1] == inputs else node.emit(Reshape, x, shape=(x.type.size // inputs, inputs))
     operands = (rows, weight) if bias is None else (rows, weight, bias)
-    y = node.activated(Matmul, *operands, accumulator=accumulator(node, x, bias))
+    y = node.activated(Matmul, *operands, accumulator=accumulator(node, x, bias), notes=node.notes)
     if not node.option("keep_num_dims"):
         return y
     if x.shape[-1:] != (inputs,):
@@ -41,7 +41,7 @@ def batch_matmul(node: Node) -> Tensor:
     a = _swapped(node, x) if node.option("adj_x") else x
     b = _swapped(node, w) if node.option("adj_y") else w
     wide = isinstance(x.element, UniformType) and x.element.storage == I16
-    return node.result(Matmul, a, b, accumulator=I64 if wide else I32)
+    return node.result(Matmul, a, b, accumulator=I64 if wide else I32, notes=node.notes)
 
 
 def _swapped(node: Node, x: Tensor) -> Tensor:

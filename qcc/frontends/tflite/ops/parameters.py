@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from qcc.ir import I8, UniformType
+from qcc.ir import UniformType
 from qcc.ir.ops import Dequantize, Transpose
 
 from ...problem import Unsupported
@@ -49,7 +49,7 @@ def _checked(node: Node, w: Tensor, channel_axis: int) -> Tensor:
     if element.per_axis and element.axis != channel_axis:
         raise Unsupported(f"the scales of {w.name!r} run along axis {element.axis}, not {channel_axis}")
     symmetric = element.per_axis or node.name != "FULLY_CONNECTED"
-    if symmetric and any(element.zero_points) and element.storage == I8:
+    if symmetric and any(element.zero_points) and element.storage.kind == "i":
         node.defects.add(f"tensor {w.name!r}", "zero points of weights are ignored, as the kernels do")
         element = replace(element, zero_points=(0,) * len(element.scales))
         return Tensor(w.name, w.type.with_element(element), w.array, w.value)

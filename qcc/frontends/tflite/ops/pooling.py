@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qcc.ir import Op
+from qcc.ir import Op, UniformType
 from qcc.ir.ops import AvgPool2d, MaxPool2d
 
 from ...problem import Unsupported
@@ -14,7 +14,10 @@ from .window import padding, strides
 
 
 def _pool(op_class: type[Op]) -> Callable[[Node], Tensor]:
-    """Return an importer of a pool; padding does not count."""
+    """Return an importer of a pool; padding does not count.
+
+    Kernels keep the parameters of the input, whatever the file says of the result.
+    """
 
     def importer(node: Node) -> Tensor:
         x = node.input(0)
@@ -24,7 +27,13 @@ def _pool(op_class: type[Op]) -> Callable[[Node], Tensor]:
         if min(kernel) < 1:
             raise Unsupported(f"a window of {list(kernel)} rows and columns")
         pads = padding(node, x.shape[1:3], kernel, steps)
-        return node.activated(op_class, x, kernel=kernel, strides=steps, padding=pads)
+        attributes = {"kernel": kernel, "strides": steps, "padding": pads}
+        element = node.element()
+        if element == x.element or not isinstance(element, UniformType) or element.storage != x.element.storage:
+            return node.activated(op_class, x, **attributes)
+        node.defects.add(node.label, "the scale or zero point of its result is not that of its input; codes are kept")
+        y = node.reinterpreted(node.emit_as(x.element, op_class, x, **attributes), element)
+        return node.behind(node.activation(), y)
 
     return importer
 

@@ -40,7 +40,7 @@ def _attributes(node: Node, x: Tensor, size: tuple[int, int], nearest: bool) -> 
 def bilinear(node: Node) -> Tensor:
     """RESIZE_BILINEAR."""
     x = node.input(0)
-    return node.result(Resize, x, **_attributes(node, x, _size(node, x), nearest=False))
+    return node.emit_as(x.element, Resize, x, **_attributes(node, x, _size(node, x), nearest=False))
 
 
 def nearest(node: Node) -> Tensor:
