@@ -39,7 +39,10 @@ TARGETS = (
     "thumbv8.1m.main-none-eabi+mve@cortex-m55",
 )
 ONE_EACH = tuple(TARGETS[i] for i in (1, 3, 4, 6, 8))
-MOST = [pytest.param(t, marks=[] if t in ONE_EACH else pytest.mark.slow) for t in TARGETS]
+FEW = tuple(TARGETS[i] for i in (1, 4, 6))
+"""The targets of the tests that are not slow: one of each family."""
+MOST = [pytest.param(t, marks=[] if t in FEW else pytest.mark.slow) for t in TARGETS]
+EACH = [pytest.param(t, marks=[] if t in FEW else pytest.mark.slow) for t in ONE_EACH]
 
 
 def require_tools(target: str, tool: Callable[[str], str]) -> None:
@@ -80,7 +83,7 @@ def test_every_bit_is_the_evaluators(target: str, tmp_path: Path, tool: Callable
                 np.testing.assert_array_equal(found[name], array, err_msg=f"{target} {name}")
 
 
-@pytest.mark.parametrize("target", ONE_EACH)
+@pytest.mark.parametrize("target", EACH)
 def test_the_same_module_gives_the_same_bytes_and_true_figures(
     target: str, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
@@ -104,7 +107,7 @@ def test_the_same_module_gives_the_same_bytes_and_true_figures(
     assert artifact.manifest["weight_bytes"] == sum(map(int, weights))
 
 
-@pytest.mark.parametrize("target", ONE_EACH)
+@pytest.mark.parametrize("target", EACH)
 def test_misuse_is_an_error_code_and_odd_addresses_are_none(
     target: str, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
@@ -150,7 +153,7 @@ def test_a_wrong_processor_is_an_error_code(target: str, tmp_path: Path, tool: C
     assert not any(array.any() for array in outputs.values())
 
 
-@pytest.mark.parametrize("target", ONE_EACH)
+@pytest.mark.parametrize("target", EACH)
 def test_executed_instructions_are_counted_step_by_step(
     target: str, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
