@@ -39,8 +39,8 @@ TARGETS = (
     "thumbv8.1m.main-none-eabi+mve@cortex-m55",
 )
 ONE_EACH = tuple(TARGETS[i] for i in (1, 3, 4, 6, 8))
-FEW = tuple(TARGETS[i] for i in (1, 4, 6))
-"""The targets of the tests that are not slow: one of each family."""
+FEW = tuple(TARGETS[i] for i in (1, 6))
+"""The targets of the tests that are not slow: one of Linux, one of bare metal."""
 MOST = [pytest.param(t, marks=[] if t in FEW else pytest.mark.slow) for t in TARGETS]
 EACH = [pytest.param(t, marks=[] if t in FEW else pytest.mark.slow) for t in ONE_EACH]
 
