@@ -47,7 +47,8 @@ def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
             lowered = vector_kernel(kernel)
             if lowered is not None:
                 return lowered
-    with tir.spelled_floats(target.emits_c):
+    fences = not target.triple.startswith("hexagon")
+    with tir.spelled_floats(target.emits_c), tir.arithmetic_fences(fences):
         return _scalar_nest(kernel, target)
 
 

@@ -79,8 +79,28 @@ def fused_multiply_add(a: Expr, b: Expr, c: Expr) -> Expr:
     return llvm("float32", "llvm.fma", a, b, c)
 
 
+_FENCES: ContextVar[bool] = ContextVar("arithmetic_fences", default=True)
+
+
+@contextmanager
+def arithmetic_fences(enabled: bool) -> Iterator[None]:
+    """Within this context `fenced` may use LLVM's arithmetic fence, which its back end for Hexagon does not know."""
+    token = _FENCES.set(enabled)
+    try:
+        yield
+    finally:
+        _FENCES.reset(token)
+
+
 def fenced(value: Expr) -> Expr:
-    """A float that LLVM computes as it stands before what reads it."""
+    """A float that LLVM computes as it stands before what reads it.
+
+    Without that fence it is the smaller of the float and infinity, which LLVM can not take for the float itself:
+    not-a-number would become infinity.
+    """
+    if not _FENCES.get():
+        infinity = number(float("inf"), str(value.ty.dtype))
+        return select(value < infinity, value, infinity)
     return llvm(str(value.ty.dtype), "llvm.arithmetic.fence", value)
 
 
