@@ -117,7 +117,8 @@ class AbsorbQuantization(Pass):
         """Return the module with a note on each operation on real numbers that says why it stays in float."""
         made, stays = [], list[str]()
         for op in module.ops:
-            real = any(v.type.is_float for v in (*op.operands, *op.results))
+            types = [v.type for v in (*op.operands, *op.results)]
+            real = any(t.is_float for t in types) and not any(t.is_quantized for t in types)
             if not op.boundary and real and not op.note(KEEP_FLOAT):
                 reason = reasons.get(op.results[0].name) or unabsorbed_reason(op, module)
                 context.remark(self.name, op.results[0].name, f"{op.name} stays in float: {reason}")
@@ -240,6 +241,8 @@ def _bias(operands: tuple[Value, ...], rewriter: Rewriter) -> Array | None:
         return None
     units = np.float64(x.scales[0]) * np.asarray(w.scales, np.float64)
     own, zero = np.asarray(bias.scales, np.float64), np.asarray(bias.zero_points)
+    if units.size != own.size and 1 not in (units.size, own.size):  # the rule says what is wrong with the weights
+        return None
     if np.all(np.abs(own / units - 1) <= BIAS_TOLERANCE) and not zero.any():
         return None
     return np.asarray(bias.dequantize(codes))

@@ -12,6 +12,7 @@ import numpy as np
 from qcc.ir import I8, I32, U8, Array, Op, PassError, ScalarType, UniformType, Value, ops, replace_op
 
 from ..operands import MAY_WRAP
+from .products import check_channel_scales
 from .realizer import Realizer, clamp_codes, compact, realizes
 
 ORT = ("ort",)
@@ -85,11 +86,7 @@ def check_weights(op: Op, w: UniformType) -> None:
     """Raise PassError for weights whose scales are not along the output channels, or whose zero points differ."""
     if w.storage_type.bits > 8:
         raise PassError(f"weights of {w.storage_type.bits} bits: {NAME} computes it in float")
-    if w.block_size is not None:
-        raise PassError("weights with scales of blocks have no integer form")
-    channels = op.operands[1].type.rank - 1 if isinstance(op, ops.Matmul) else 0
-    if w.per_axis and w.axis != channels:
-        raise PassError(f"weights with scales along axis {w.axis}, not along the output channels")
+    check_channel_scales(op, w)
     if len(set(w.zero_points)) > 1:
         raise PassError("weights whose zero points differ from channel to channel have no integer form")
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from qcc.ir import I64, Array, PassError, ScalarType, Value, ops, replace_op
+from qcc.ir import I64, Array, Op, PassError, ScalarType, UniformType, Value, ops, replace_op
 
 from ..operands import MAY_WRAP
 from .multipliers import capped_multipliers
@@ -35,7 +35,17 @@ def product_scales(op: SumOp) -> Array:
     if not op.weight.type.is_quantized:
         raise PassError(f"the weights of %{op.result.name} are not quantized", help="run quantize-weights before")
     w = op.weight.type.uniform()
+    check_channel_scales(op, w)
     return np.float64(op.x.type.uniform().scale) * np.array(w.scales, np.float64)
+
+
+def check_channel_scales(op: Op, w: UniformType) -> None:
+    """Raise PassError for weights whose scales are not along the output channels."""
+    if w.block_size is not None:
+        raise PassError("weights with scales of blocks have no integer form")
+    channels = op.operands[1].type.rank - 1 if isinstance(op, ops.Matmul) else 0
+    if w.per_axis and w.axis != channels:
+        raise PassError(f"weights with scales along axis {w.axis}, not along the output channels")
 
 
 def accumulate(r: Realizer, op: SumOp, scales: Array, *, wraps: str = "") -> Value:

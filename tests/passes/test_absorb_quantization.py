@@ -204,6 +204,24 @@ def codes_of(real: Array) -> Array:
     return codes
 
 
+@pytest.mark.parametrize("scales", ["input channels", "output channels"])
+def test_a_bias_whose_scales_are_others_and_weights_whose_scales_run_along_another_axis(scales: str) -> None:
+    """A bias in other units is absorbed, and nothing said of it; weights with a scale a row stay, with the reason."""
+    g = Graph()
+    weight = RNG.integers(-127, 128, (4, 6)).astype(np.int8)
+    axis, count = (0, 4) if scales == "input channels" else (1, 6)
+    w = g.dequantize(
+        g.constant(weight), Parameters(np.int8, np.linspace(0.01, 0.02, count), np.zeros(count)), axis=axis
+    )
+    bias = Parameters(np.int32, np.full(6, 0.002), np.zeros(6))
+    b = g.dequantize(g.constant(np.arange(6, dtype=np.int32)), bias, axis=0)
+    y = g.node("Gemm", qdq(g, g.input("x", (3, 4)), U8), w, b)
+    module, _ = absorbed(g.model(qdq(g, y, WIDE)))
+    (op,) = (op for op in module.ops if op.name == "matmul")
+    along = "weights with scales along axis 0, not along the output channels"
+    assert op.note(KEEP_FLOAT) == (along if scales == "input channels" else "")
+
+
 def test_two_pairs_of_different_parameters_are_two_roundings() -> None:
     g = Graph()
     x = g.input("x", (256,))

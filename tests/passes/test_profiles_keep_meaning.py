@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcc.ir import I8, Array, Builder, Module, Op, Stage, TensorType, UniformType, Value, evaluate, ops
+from qcc.ir import I8, Array, Builder, Module, Op, PassError, Stage, TensorType, UniformType, Value, evaluate, ops
 from qcc.passes import PassContext, registered_profiles
 from tests.passes.quantization import run
 
@@ -80,6 +80,17 @@ def test_weights_have_a_zero_point(profile: str) -> None:
     module = finished(b, ops.Conv2d(operands=(x, weight), results=(y,)))
     samples = np.random.default_rng(1).integers(-128, 128, (1, 4, 4, 16)).astype(np.int8)
     assert off_by(module, profile, samples) <= 1
+
+
+@pytest.mark.parametrize("profile", registered_profiles())
+def test_weights_with_a_scale_for_each_input_channel_are_refused(profile: str) -> None:
+    """Of a square matrix nothing but the axis tells."""
+    b = Builder("m", Stage.QUANTIZED)
+    x = b.input("x", TensorType((1, 2), X))
+    weight = b.constant(np.eye(2, dtype=np.int8), "w", TensorType((2, 2), UniformType(I8, (0.01, 0.5), (0, 0), axis=0)))
+    module = finished(b, ops.Matmul(operands=(x, weight), results=(Value("y", TensorType((1, 2), Y)),)))
+    with pytest.raises(PassError, match="scales along axis 0"):
+        run(module, f"insert-rescale{{profile={profile}}}", PassContext())
 
 
 def test_the_sum_of_quantized_values_is_a_real_one() -> None:
