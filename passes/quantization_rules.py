@@ -19,7 +19,6 @@ from qcc.ir.ops import (
     ArgMax,
     Broadcast,
     Concat,
-    Constant,
     Dequantize,
     Gather,
     Maximum,
@@ -41,22 +40,6 @@ from qcc.ir.ops import (
 from .operands import KEEP_FLOAT
 
 #: Operations whose results are elements of their operands, chosen by place or by order.
-Selecting = (
-    Broadcast
-    | Concat
-    | Gather
-    | Maximum
-    | MaxPool2d
-    | Minimum
-    | Pad
-    | ReduceMax
-    | ReduceMin
-    | Reshape
-    | Resize
-    | Slice
-    | Split
-    | Transpose
-)
 _SELECTING = (
     Broadcast, Concat, Gather, Maximum, MaxPool2d, Minimum, Pad, ReduceMax, ReduceMin, Reshape, Resize, Slice, Split,
     Transpose,
@@ -318,8 +301,3 @@ def merge_equal_conversions(module: Module) -> Module:
                 continue
         made.append(op)
     return module.replace(ops=tuple(made)) if replaced else module
-
-
-def is_constant_code(op: Op | None) -> bool:
-    """True for a constant of quantized type."""
-    return isinstance(op, Constant) and op.result.type.is_quantized

@@ -11,6 +11,7 @@ from ..op import Op, Operand, Stage, register
 from ..types import F32, Array, ScalarType, TensorType, UniformType
 from .elementwise import broadcast
 from .pool import Pool
+from .rescaling import check_bounds
 
 
 def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
@@ -66,8 +67,7 @@ class SumFloat(Op):
                 raise IrError(f"sum_float: %{value.name} is {value.type}, should be tensor<f32>")
         if not self.to.is_integer or self.to.bits > 16:
             raise IrError(f"sum_float gives integers of at most 16 bits, not {self.to}")
-        if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
-            raise IrError(f"sum_float: bounds {self.minimum} … {self.maximum} leave {self.to}")
+        check_bounds(self, self.to, self.minimum, self.maximum)
         return (TensorType(broadcast(self, self.a.type, self.b.type), self.to),)
 
     def evaluate(self, a: Array, b: Array, factor_a: Array, factor_b: Array, offset: Array) -> Array:  # type: ignore[override]  # operands by name
@@ -106,8 +106,7 @@ class AvgPoolFloat(Pool):
             raise IrError(f"avg_pool_float: {self.source} does not say what {self.x.type} stands for")
         if max(self.source.storage_type.bits, self.to.storage_type.bits) > 16:
             raise IrError("avg_pool_float takes and gives codes of at most 16 bits")
-        if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
-            raise IrError(f"avg_pool_float: bounds {self.minimum} … {self.maximum} leave {self.to}")
+        check_bounds(self, self.to, self.minimum, self.maximum)
         return (super().infer()[0].with_element(self.to.storage_type),)
 
     def divisors(self) -> Array:

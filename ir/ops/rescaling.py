@@ -10,10 +10,26 @@ from ..errors import IrError
 from ..fixed_point import ROUNDINGS, rescale
 from ..float_rounding import FLOAT_ROUNDINGS
 from ..op import ANY_STAGE, Op, Operand, OptionalOperand, Stage, register
-from ..types import F32, F64, I8, I32, Array, ScalarType, TensorType
+from ..types import F32, F64, I8, I32, Array, ScalarType, TensorType, UniformType
 
 #: The largest shift of a rescale, so that 2^(shift − 1) and a 64-bit product have room together.
 LARGEST_SHIFT = 62
+
+
+def check_broadcast(op: Op, what: str, factors: TensorType, x: TensorType) -> None:
+    """Raise IrError unless factors broadcast to the shape of x."""
+    try:
+        fits = np.broadcast_shapes(x.shape, factors.shape) == x.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise IrError(f"{op.name}: {what} {list(factors.shape)} do not broadcast to {list(x.shape)}")
+
+
+def check_bounds(op: Op, to: ScalarType | UniformType, minimum: int, maximum: int) -> None:
+    """Raise IrError where bounds of a result leave its type, or leave nothing."""
+    if not to.minimum <= minimum <= maximum <= to.maximum:
+        raise IrError(f"{op.name}: bounds {minimum} … {maximum} leave {to}")
 
 
 @register
@@ -51,16 +67,10 @@ class Rescale(Op):
         x, m, s = self.x.type, self.multiplier.type, self.shift.type
         if not x.element.expressed.is_integer or m.shape != s.shape or s.element != I8 or m.element != I32:
             raise IrError(f"rescale takes integers, multipliers (i32) and shifts (i8) of one shape, not {x}, {m}, {s}")
-        try:
-            fits = np.broadcast_shapes(x.shape, m.shape) == x.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise IrError(f"rescale: multipliers {list(m.shape)} do not broadcast to {list(x.shape)}")
+        check_broadcast(self, "multipliers", m, x)
         if not self.to.is_integer:
             raise IrError(f"rescale gives integers, not {self.to}")
-        if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
-            raise IrError(f"rescale: bounds {self.minimum} … {self.maximum} leave {self.to}")
+        check_bounds(self, self.to, self.minimum, self.maximum)
         if self.rounding not in ROUNDINGS:
             raise IrError(f"rescale: no rounding {self.rounding!r}", help="one of: " + ", ".join(ROUNDINGS))
         return (x.with_element(self.to),)
@@ -114,17 +124,11 @@ class RescaleFloat(Op):
             raise IrError(f"rescale_float takes integers and factors (f32 or f64), not {x} and {factor}")
         if self.offset is not None and self.offset.type != factor:
             raise IrError(f"rescale_float: an offset of {self.offset.type} does not fit factors of {factor}")
-        try:
-            fits = np.broadcast_shapes(x.shape, factor.shape) == x.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise IrError(f"rescale_float: factors {list(factor.shape)} do not broadcast to {list(x.shape)}")
+        check_broadcast(self, "factors", factor, x)
         most = 16 if factor.element == F32 else 32
         if not self.to.is_integer or self.to.bits > most:
             raise IrError(f"rescale_float with {factor.element} gives integers of at most {most} bits, not {self.to}")
-        if not self.to.minimum <= self.minimum <= self.maximum <= self.to.maximum:
-            raise IrError(f"rescale_float: bounds {self.minimum} … {self.maximum} leave {self.to}")
+        check_bounds(self, self.to, self.minimum, self.maximum)
         if not self.to.minimum <= self.output_zero_point <= self.to.maximum:
             raise IrError(f"rescale_float: the zero point {self.output_zero_point} leaves {self.to}")
         if self.rounding not in FLOAT_ROUNDINGS:

@@ -11,6 +11,7 @@ from qcc.ir import Array, PassError, UniformType, Value, ops
 from .movement import one_operand
 from .ort_products import NAME, ORT, define_rescale_float, narrow_codes
 from .realizer import Realizer, clamp_codes, realizes
+from .sums import count_of, total_of
 
 #: Codes that can stand for the probability 1.
 LARGEST_LEVELS = 1 << 16
@@ -246,16 +247,7 @@ def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
 def reduce_mean(r: Realizer, op: ops.ReduceMean) -> None:
     """Realize QLinearGlobalAveragePool: the exact sum, times S = f32(s_x / f32(s_y·n))."""
     own, to = narrow_codes(op.x, "a mean"), narrow_codes(op.result, "a mean")
-    count = op.x.type.size // max(op.result.type.size, 1)
-    total = r.emit(
-        ops.ReduceSum,
-        r.codes(op.x),
-        name=f"{op.result.name}_accumulator",
-        axes=op.axes,
-        keep_dims=op.keep_dims,
-        input_zero_point=own.zero_point,
-    )
-    define_rescale_float(r, op.result, total, mean_factor(own, to, count))
+    define_rescale_float(r, op.result, total_of(r, op, own.zero_point), mean_factor(own, to, count_of(op)))
 
 
 def mean_factor(own: UniformType, to: UniformType, count: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qcc.ir import ops
+from qcc.ir import Value, ops
 
 from .realizer import Realizer, realizes
 
@@ -28,18 +28,28 @@ def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
     r.define_rescale(op.result, total, factor, 0, op.clamp)
 
 
-@realizes(ops.ReduceMean, ops.ReduceSum)
-def reduce_sum(r: Realizer, op: ops.ReduceMean | ops.ReduceSum) -> None:
-    """Realize `Σ (x − z) · s_x / (n·s_y)`, n = 1 for a sum."""
-    x = op.x.type.uniform()
-    total = r.emit(
+def total_of(r: Realizer, op: ops.ReduceMean | ops.ReduceSum, zero_point: int) -> Value:
+    """Append `Σ (q − zero_point)`."""
+    return r.emit(
         ops.ReduceSum,
         r.codes(op.x),
         name=f"{op.result.name}_accumulator",
         axes=op.axes,
         keep_dims=op.keep_dims,
-        input_zero_point=x.zero_point,
+        input_zero_point=zero_point,
     )
-    count = op.x.type.size // max(op.result.type.size, 1) if isinstance(op, ops.ReduceMean) else 1
+
+
+def count_of(op: ops.ReduceMean | ops.ReduceSum) -> int:
+    """Return how many elements one result is made of."""
+    return op.x.type.size // max(op.result.type.size, 1)
+
+
+@realizes(ops.ReduceMean, ops.ReduceSum)
+def reduce_sum(r: Realizer, op: ops.ReduceMean | ops.ReduceSum) -> None:
+    """Realize `Σ (x − z) · s_x / (n·s_y)`, n = 1 for a sum."""
+    x = op.x.type.uniform()
+    total = total_of(r, op, x.zero_point)
+    count = count_of(op) if isinstance(op, ops.ReduceMean) else 1
     factor = np.float64(x.scale) / (count * np.float64(op.result.type.uniform().scale))
     r.define_rescale(op.result, total, factor)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from qcc.ir import I8, U8, Array, PassError, Value, ops, quantize_multiplier
+from qcc.ir import I8, U8, Array, PassError, ops, quantize_multiplier
 
 from ..movement import in_own_parameters
 from ..realizer import Realizer, realizes
 from ..rescales import Into, fixed_point
+from ..sums import count_of, total_of
 from .bounds import activation_bounds
 from .rescales import DOUBLE, twice_rounded
 
@@ -54,23 +55,6 @@ def exact_quotients(divisors: Array, largest: int) -> tuple[Array, Array]:
     powers = (n & (n - 1)) == 0
     exact = np.log2(n.astype(np.float64)).astype(np.int64)
     return np.where(powers, 1, m), np.where(powers, exact, s)
-
-
-def total_of(r: Realizer, op: ops.ReduceMean | ops.ReduceSum, zero_point: int) -> Value:
-    """Append `Σ (q − zero_point)`."""
-    return r.emit(
-        ops.ReduceSum,
-        r.codes(op.x),
-        name=f"{op.result.name}_accumulator",
-        axes=op.axes,
-        keep_dims=op.keep_dims,
-        input_zero_point=zero_point,
-    )
-
-
-def count_of(op: ops.ReduceMean | ops.ReduceSum) -> int:
-    """Return how many elements one result is made of."""
-    return op.x.type.size // max(op.result.type.size, 1)
 
 
 @realizes(ops.ReduceMean, profiles=("tflm",))

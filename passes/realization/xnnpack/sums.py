@@ -8,8 +8,8 @@ from qcc.ir import ops
 
 from ..realizer import Realizer, realizes
 from ..rescales import Into, in_floats
+from ..sums import count_of, total_of
 from ..tflite import sums as reference
-from ..tflite.sums import count_of, total_of
 
 
 @realizes(ops.ReduceMean, ops.ReduceSum, profiles=("litert-xnn",))
