@@ -79,8 +79,35 @@ def _generate(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> An
     return generator(lower(functions, target), Target(dict(target)))
 
 
+_NO_ALIAS = "tirx.noalias"
+"""The attribute of a function whose parameters do not overlap in memory."""
+
+_MAY_ALIAS = "-enable-tbaa:bool=false"
+"""Keeps LLVM from telling buffers apart by the alias class that TVM gives each of them."""
+
+
+def build_objects(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> list[bytes]:
+    """Compile `functions` with LLVM into as few object files as hold them, and return their bytes.
+
+    Functions whose parameters may overlap (kernels that write over an operand) get an object of their own: TVM takes
+    `tirx.noalias` for a whole module, and gives each buffer its own alias class whatever the attribute says.
+    """
+    functions = list(functions)
+    apart = [function for function in functions if bool(function.attrs[_NO_ALIAS])]
+    overlapping = [function for function in functions if not bool(function.attrs[_NO_ALIAS])]
+    options = [*_options(target), *(() if _MAY_ALIAS in _options(target) else (_MAY_ALIAS,))]
+    groups = ((apart, target), (overlapping, {**target, "cl-opt": options}))
+    return [build_object(group, chosen) for group, chosen in groups if group]
+
+
+def _options(target: Mapping[str, object]) -> tuple[str, ...]:
+    """The options of LLVM's command line in TVM's dictionary."""
+    options = target.get("cl-opt", ())
+    return tuple(map(str, options)) if isinstance(options, (list, tuple)) else ()
+
+
 def build_object(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> bytes:
-    """Compile `functions` with LLVM into one relocatable object file and return its bytes.
+    """Compile `functions`, none of whose parameters overlap, with LLVM into one relocatable object file.
 
     `target` is TVM's dictionary: `{"kind": "llvm", "mtriple": …, "mcpu": …, "mattr": […]}`. The same functions and the
     same target give the same bytes.

@@ -51,13 +51,11 @@ def foreign_code(interface: Interface, program: Program, target: Target) -> Fore
 
     The same program and compiler give the same bytes. Only the functions of the C API are visible from outside.
     """
-    from qcc.targets.lowering import build_object
+    from qcc.targets.lowering import build_objects
 
     if target.link is None:
         raise ToolError(f"{target} has no link recipe", help="give its family one: Target.link")
-    objects = []
-    if program.functions:
-        objects.append(build_object((f.primitive for f in program.functions), target.tvm_target()))
+    objects = build_objects((f.primitive for f in program.functions), target.tvm_target())
     compiler = find_compiler(target.link.compilers)
     objects.append(_entry(interface, program, compiler))
     constants = [(c.symbol, c.array) for c in program.constants]

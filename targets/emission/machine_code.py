@@ -34,7 +34,7 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
 
     The same program gives the same bytes. Only the functions of the C API are visible from outside.
     """
-    from qcc.targets.lowering import build_object
+    from qcc.targets.lowering import build_objects
 
     name = program.name
     compiler = c_compiler().path
@@ -44,12 +44,12 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
         (folder / f"{name}.h").write_text(header_text(interface, program), encoding="utf-8")
         (folder / "entry.c").write_text(entry_source(interface, program), encoding="utf-8")
         run_tool([compiler, *ENTRY_FLAGS, "-c", "entry.c", "-o", "entry.o"], folder)
-        if program.functions:
-            kernels = build_object((f.primitive for f in program.functions), target.tvm_target())
-            (folder / "kernels.o").write_bytes(kernels)
+        kernels = build_objects((f.primitive for f in program.functions), target.tvm_target())
+        for number, data in enumerate(kernels):
+            parts.append(f"kernels{number}.o")
+            (folder / parts[-1]).write_bytes(data)
             half_precision = "--remove-section=.text.tvm.fp16.conv"  # conversions that TVM adds and nothing calls
-            run_tool([find_tool("objcopy"), "--strip-debug", half_precision, "kernels.o"], folder)
-            parts.append("kernels.o")
+            run_tool([find_tool("objcopy"), "--strip-debug", half_precision, parts[-1]], folder)
         if program.constants:
             _write_constants(program, folder)
             run_tool([compiler, "-c", "weights.s", "-o", "weights.o"], folder)

@@ -101,7 +101,7 @@ def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
 
 def compile_batch(planned: Sequence[tuple[Module, Target]], folder: Path) -> Batch:
     """Return modules, each behind the passes of its target, compiled and loaded."""
-    from qcc.targets.lowering import build_object
+    from qcc.targets.lowering import build_objects
 
     folder.mkdir(parents=True, exist_ok=True)
     programs, interfaces = [], []
@@ -124,9 +124,9 @@ def compile_batch(planned: Sequence[tuple[Module, Target]], folder: Path) -> Bat
     (folder / "batch.c").write_text(source)
     for number, (target, group) in enumerate(objects.items()):
         functions = [f.primitive for program in group for f in program.functions]
-        if functions:
-            files.append(f"kernels{number}.o")
-            (folder / files[-1]).write_bytes(build_object(functions, target.tvm_target()))
+        for part, data in enumerate(build_objects(functions, target.tvm_target())):
+            files.append(f"kernels{number}_{part}.o")
+            (folder / files[-1]).write_bytes(data)
     name = f"libbatch{next(_NUMBERS)}.so"  # a library of a name that is loaded already would not be loaded
     done = subprocess.run(["cc", *FLAGS, "-o", name, *files, "-lm"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[:4000]

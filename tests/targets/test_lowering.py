@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from qcc.targets import tir
-from qcc.targets.lowering import C_HEADERS, build_c_source, build_object
+from qcc.targets.lowering import C_HEADERS, build_c_source, build_object, build_objects
 from tests.targets.kernel_library import load_object
 
 _HOST = {"kind": "llvm", "mtriple": "x86_64-linux-gnu"}
@@ -26,6 +26,15 @@ def _scale(name: str, factor: int) -> tir.PrimFunc:
     with body.loop("j", 8) as j, body.when(tir.load(local, j) > tir.constant(-100)):
         body.store(output, j, tir.load(local, j) * tir.constant(factor))
     return body.function(name, [source, output])
+
+
+def _shifted(name: str, apart: bool) -> tir.PrimFunc:
+    """`output[i + 1] = input[i]`, one after the other: in one memory that spreads the first element."""
+    source, output = tir.buffer("input", 64, "int8"), tir.buffer("output", 64, "int8")
+    body = tir.Body()
+    with body.loop("i", 63) as i:
+        body.store(output, i + tir.constant(1), tir.load(source, i))
+    return body.function(name, [source, output]).with_attr("tirx.noalias", apart)
 
 
 def _check(library: ctypes.CDLL) -> None:
@@ -49,6 +58,18 @@ def test_an_object_needs_no_runtime(tmp_path: Path, tool: Callable[[str], str]) 
     path.write_bytes(build_object(_functions(), _HOST))
     names = subprocess.run([tool("nm"), "-u", str(path)], check=True, capture_output=True, text=True).stdout.split()
     assert [name for name in names if name not in ("U", "memset", "memcpy")] == []
+
+
+def test_functions_whose_parameters_overlap_keep_their_order_of_accesses(tmp_path: Path) -> None:
+    functions = [_shifted("overlapping", False), _shifted("z_apart", True)]  # TVM would take the attribute of the last
+    found: dict[str, Callable[..., object]] = {}
+    for number, data in enumerate(build_objects(functions, _HOST)):
+        library = load_object(data, tmp_path, f"part{number}")
+        found |= {name: getattr(library, name) for name in ("overlapping", "z_apart") if hasattr(library, name)}
+    assert set(found) == {"overlapping", "z_apart"}
+    memory = np.arange(1, 65, dtype=np.int8)
+    found["overlapping"](*2 * (ctypes.c_void_p(memory.ctypes.data),))
+    np.testing.assert_array_equal(memory, np.ones(64, np.int8))
 
 
 def test_c_source_stands_alone(tmp_path: Path, tool: Callable[[str], str]) -> None:
