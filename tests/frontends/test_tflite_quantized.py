@@ -12,6 +12,7 @@ import pytest
 from qcc.cli import main
 from qcc.frontends import FrontendWarning, load
 from qcc.ir import I8, I32, I64, FrontendError, Module, Op, Stage, UniformType, evaluate, ops
+from tests.conformance.subject import realized
 from tests.conformance.tflite_builder import Tensor, TfliteBuilder
 from tests.frontends.tflite_models import import_bytes
 
@@ -232,3 +233,38 @@ def test_the_command_line_tells_defects(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["import", str(tmp_path / "m.tflite"), "-o", str(tmp_path / "m.qir")]) == 0
     assert "qcc: warning: m.tflite: tensor 'b': quantized_dimension 3" in capsys.readouterr().err
     assert load(tmp_path / "m.qir").attribute("arithmetic") == "tflm"
+
+
+WINDOW: dict[str, Any] = {"padding": "VALID", "stride_h": 2, "stride_w": 2, "filter_height": 2, "filter_width": 2}
+COPYING: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
+    "AVERAGE_POOL_2D": ((1, 2, 2, 16), 1, WINDOW),
+    "MAX_POOL_2D": ((1, 2, 2, 16), 1, {**WINDOW, "fused_activation_function": "RELU6"}),
+    "CONCATENATION": ((1, 4, 4, 32), 2, {"axis": 3}),
+    "RESIZE_BILINEAR": ((1, 8, 8, 16), 1, {"half_pixel_centers": True}),
+}
+
+
+@pytest.mark.parametrize("name", COPYING)
+def test_kernels_that_do_not_look_at_parameters_keep_the_codes(name: str) -> None:
+    """The result has other parameters than the operand, which is said; only an activation is in those of the result."""
+    shape, count, options = COPYING[name]
+    codes = np.arange(-128, 128).astype(np.int8).reshape(1, 4, 4, 16)
+
+    def outputs(scale: float, zero: int) -> np.ndarray[Any, Any]:
+        b = TfliteBuilder()
+        operands: list[Tensor] = [b.input("x", (1, 4, 4, 16), "int8", 0.05, -3)] * count
+        if name == "RESIZE_BILINEAR":
+            operands.append(b.constant("size", np.array([8, 8], np.int32)))
+        y = b.tensor("y", shape, "int8", scale, zero)
+        b.op(name, operands, [y], **options)
+        module = realized(import_bytes(built(b, y)), "tflm")
+        return evaluate(module, {"x": codes})["y"]
+
+    expected = outputs(0.05, -3)
+    with pytest.warns(FrontendWarning, match="codes are kept"):
+        found = outputs(0.02, 5)
+    if name == "MAX_POOL_2D":  # RELU6: from the code of 0 to that of 6, 5 + 300
+        free = codes.reshape(1, 2, 2, 2, 2, 16).max(axis=(2, 4))
+        assert expected.tolist() == np.clip(free, -3, -3 + 120).tolist()
+        expected = np.maximum(free, 5)
+    np.testing.assert_array_equal(found, expected)
