@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qcc.ir import I8, I64, U8, Array, ops
+from qcc.ir import I4, I8, I64, U8, Array, ops
 
+from ...operands import KERNEL
 from ..multipliers import multipliers
 from ..products import SumOp, accumulate, product_scales
 from ..realizer import Realizer, realizes
@@ -24,9 +25,15 @@ def factors(op: SumOp) -> Array:
 
 
 def is_taken(r: Realizer, op: SumOp) -> bool:
-    """Return whether XNNPACK takes a sum: 8-bit codes of one kind, constant weights, factors that it has."""
+    """Return whether XNNPACK takes a sum: 8-bit codes of one kind, constant weights, factors that it has.
+
+    Weights of signed layers may have 4 bits.
+    """
     x, w, y = op.x.type.uniform(), op.weight.type.uniform(), op.result.type.uniform()
-    if x.storage_type not in (I8, U8) or not x.storage_type == w.storage_type == y.storage_type:
+    if x.storage_type not in (I8, U8) or x.storage_type != y.storage_type:
+        return False
+    narrow = w.storage_type == I4 and x.storage_type == I8 and is_fully_connected(r, op)
+    if w.storage_type != x.storage_type and not narrow:
         return False
     if r.module.constant(op.weight) is None or op.accumulator == I64:
         return False
@@ -41,10 +48,12 @@ def is_taken(r: Realizer, op: SumOp) -> bool:
 def _left(r: Realizer, op: SumOp) -> None:
     """Realize a sum that XNNPACK leaves.
 
-    In unsigned transposed convolutions and in fully connected layers of 8-bit codes both roundings go up.
+    In LiteRT's kernels of 8-bit codes for convolutions and fully connected layers, and for transposed convolutions of
+    unsigned codes, both roundings go up.
     """
     storage = op.x.type.uniform().storage_type
-    layer = is_fully_connected(r, op)
+    grouped = isinstance(op, ops.Conv2d) and op.groups > 1 and op.note(KERNEL) == "CONV_2D"  # the reference kernel
+    layer = (isinstance(op, ops.Conv2d) and not grouped) or is_fully_connected(r, op)
     if (layer and storage in (I8, U8)) or (isinstance(op, ops.ConvTranspose2d) and storage == U8):
         m, s = multipliers(reference_factors(r, op))
         fixed_point(r, sums(r, op), m, s, reference_into(op), "double_up", result=op.result)

@@ -54,7 +54,11 @@ def conv_2d(m: Maker) -> Case:
     depth, channels = groups * m.size(1, 9), groups * m.size(1, 9)
     m.traits += [f"k{kernel} s{strides} d{dilations} g{groups} {padding}"]
     x = m.input("x", (m.size(1, 2), *size, depth))
-    w = weights_of(m, (channels, *kernel, depth // groups), 0)
+    if m.kind == "int8" and m.number % 6 == 5:
+        m.traits += ["computed weights"]
+        w = m.builder.input("w", (channels, *kernel, depth // groups), m.kind, m.scale(0.1), 0)
+    else:
+        w = weights_of(m, (channels, *kernel, depth // groups), 0)
     terms = kernel[0] * kernel[1] * depth // groups
     b = bias_of(m, x, w, channels, optional=False)
     shape = [windowed(size[i], kernel[i], strides[i], dilations[i], padding) for i in range(2)]
@@ -127,12 +131,15 @@ def transpose_conv(m: Maker) -> Case:
 
 
 def _layer(m: Maker, x: Tensor, channels: int, depth: int) -> tuple[Tensor, Tensor | None]:
-    """Return weights and bias: of 8 bits also weights with a zero point, or that are computed."""
+    """Return weights and bias: of signed 8 bits also weights of 4 bits, with a zero point, or that are computed."""
     special = m.number % 6 if m.kind == "int8" else 0
-    if special not in (4, 5):
+    if special < 3:
         w = weights_of(m, (channels, depth), 0)
         return w, bias_of(m, x, w, channels)
-    m.traits += ["weights with a zero point" if special == 4 else "computed weights"]
+    m.traits += [("4-bit weights", "weights with a zero point", "computed weights")[special - 3]]
+    if special == 3:
+        codes = m.rng.integers(-8, 8, (channels, depth)).astype(np.int8)
+        return m.builder.constant("w", codes, m.scale(0.1), type="int4"), None
     if special == 4:
         return m.builder.constant("w", m.codes((channels, depth)), m.scale(0.1), m.zero_point()), None
     return m.input("w", (channels, depth), 0.1), None

@@ -41,6 +41,7 @@ def _convolution(node: Node, x: Tensor, weight: Tensor, groups: int, sums: Scala
         dilation=dilations,
         groups=groups,
         accumulator=sums,
+        notes=node.notes,
     )
 
 
