@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -319,7 +319,7 @@ def _cast(op: Cast, place: VectorPlace) -> Term:
     x = place.operand(op.x)
     if op.to.bits == 1 or not fits(x.low, x.high, op.to.minimum, op.to.maximum):
         raise NoVectorForm(f"a cast to {op.to}")
-    return x
+    return replace(x, dtype=str(op.to.dtype)) if isinstance(x, Codes) and op.to.bits == 8 else x
 
 
 _EXPRESSIONS: Mapping[type[Op], Callable[[Any, VectorPlace], Term]] = {

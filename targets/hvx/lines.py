@@ -67,11 +67,14 @@ class Lines:
         begin = body.let("begin", tir.maximum(first, tir.constant(0)))
         end = tir.minimum(first + tir.constant(self.columns), tir.constant(window.input[2]))
         inside = body.let("columns_inside", tir.maximum(end - begin, tir.constant(0)))
+        before = begin - first
+        if window.padding[1] > self.columns:  # all columns of a segment may lie left of the image
+            before = body.let("columns_before", tir.minimum(before, tir.constant(self.columns)))
         with body.loop("kernel_row", window.kernel[0]) as kernel_row:
             down = kernel_row * tir.constant(window.dilations[0]) - tir.constant(window.padding[0])
             line = body.let("input_row", row * tir.constant(window.strides[0]) + down)
             target = body.let("line", kernel_row * tir.constant(self.pitch))
-            count, left = inside, begin - first
+            count, left = inside, before
             if window.leaves(0):
                 valid = tir.all_of(line >= tir.constant(0), line < tir.constant(window.input[1]))
                 count = body.let("count", tir.select(valid, inside, tir.constant(0)))

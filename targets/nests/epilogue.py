@@ -78,7 +78,7 @@ def rescale_for(
 ) -> Rescale:
     """The fastest exact `Rescale` for total shifts `shift`, given that `|accumulator| ≤ accumulator_limit`."""
     need = HIGH_SHIFT - int(np.min(shift))
-    form: Form = "high" if need <= 0 or accumulator_limit << need < 2**31 else "wide"
+    form: Form = "high" if need <= 0 or max(accumulator_limit, 1) << need < 2**31 else "wide"
     return Rescale(zero_point, low, high, form, pre_shift=form == "high" and need > 0)
 
 

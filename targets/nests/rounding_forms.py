@@ -41,12 +41,12 @@ def doubled_high_product(body: Body, value: Expr, factor: Expr) -> Expr:
 
 
 def rounding_division(value: Expr, shift: Expr, away: bool) -> Expr:
-    """`value / 2^shift` to nearest in int32 lanes, for shifts from 0; ties go up, or away from zero."""
+    """`value / 2^shift` to nearest in int32 lanes, for shifts of 0 to 31; ties go up, or away from zero."""
     lanes = lanes_of(value)
-    one, sign = tir.splat(1, lanes) if lanes > 1 else tir.constant(1), _number(31, lanes)
-    half = (one << shift) >> one
+    some = tir.minimum(shift, _number(1, lanes))
+    half = some << (shift - some)  # 0 for a shift of 0; 2^30, not −2^30, for one of 31
     if away:
-        value = value + ((value & (_number(0, lanes) - shift)) >> sign)
+        value = value + ((value & (_number(0, lanes) - shift)) >> _number(31, lanes))
     return (value + half) >> shift
 
 

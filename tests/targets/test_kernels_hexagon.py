@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcc.ir import I8, Array, Builder, Value, ops
+from qcc.ir import I8, U8, Array, Builder, Value, ops
 from qcc.targets.dot_product_kernels import dot_product_kernel
 from qcc.targets.kernel import ConstantArgument, Kernel, LoweredKernel, alias_source, partition
 from qcc.targets.lowering import build_object
@@ -126,3 +126,34 @@ def test_sums_of_all_32_bits_are_rounded_twice(tmp_path: Path) -> None:
 
 def test_a_residual_addition(tmp_path: Path) -> None:
     check(list(integer_cases.residual_cases())[:2], tmp_path)
+
+
+def _all_in_the_padding(channels: int, padding: int, stride: int, groups: int) -> Case:
+    """A 1×1 convolution whose only output column lies many columns left of the image."""
+
+    def build(b: Builder, x: Value) -> Value:
+        weights = integer_cases.codes((channels, 1, 1, channels // groups))[1]
+        options: dict[str, Any] = {"padding": (0, 0, padding, 0), "strides": (1, stride), "groups": groups}
+        y = b.emit(ops.Conv2d, x, b.constant(weights), b.constant(np.arange(channels, dtype=np.int32)), **options)
+        constants = b.constant(np.array([2**30], np.int32)), b.constant(np.array([30], np.int8))
+        return b.emit(ops.Rescale, y, *constants, to=I8, minimum=-128, maximum=127)
+
+    return case(build, integer_cases.codes((1, 2, 2, channels)))
+
+
+def _signed_codes_in_an_unsigned_table(b: Builder, x: Value) -> Value:
+    """Codes that fit both types change the type of what they look up."""
+    clamped = b.emit(ops.Clamp, x, minimum=0.0, maximum=100.0)
+    table = b.constant(integer_cases.codes((256,))[1])
+    return b.emit(ops.Table, b.emit(ops.Cast, clamped, to=U8), table)
+
+
+def test_windows_beyond_the_padding_and_changes_of_sign(tmp_path: Path) -> None:
+    check(
+        [
+            _all_in_the_padding(256, 9, 16, 1),
+            _all_in_the_padding(128, 20, 32, 128),
+            case(_signed_codes_in_an_unsigned_table, integer_cases.codes((1, 300))),
+        ],
+        tmp_path,
+    )

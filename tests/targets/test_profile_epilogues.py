@@ -82,6 +82,21 @@ def test_every_form(name: str, step: int, tmp_path: Path) -> None:
     compile_llvm(cases, tmp_path, f"x86_64-linux-gnu+{name}").check()
 
 
+def test_the_largest_shift(tmp_path: Path) -> None:
+    """A shift of 62 leaves 31 bits to the second rounding, whose half is 2^30."""
+
+    def dense(form: str) -> Case:
+        def build(b: Builder, x: Value) -> Value:
+            operands = x, b.constant(codes((40, 9))[1]), b.constant(np.arange(-4, 5, dtype=np.int32) << 26)
+            ends: dict[str, Any] = {"to": I8, "minimum": -128, "maximum": 127}
+            factors = b.constant(np.full(9, 2**31 - 1, np.int32)), b.constant(np.full(9, 62, np.int8))
+            return b.emit(ops.Rescale, b.emit(ops.Matmul, *operands), *factors, rounding=form, **ends)
+
+        return case(build, codes((5, 40)))
+
+    compile_llvm([dense(form) for form in ("half_up", "double", "double_up")], tmp_path).check()
+
+
 def test_sums_without_headroom_take_the_scalar_nests() -> None:
     """|x·2^L| ≥ 2^30 leaves no room for the second rounding."""
 
