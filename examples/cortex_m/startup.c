@@ -30,10 +30,6 @@ __attribute__((section(".vectors"), used)) static const handler vectors[16] = {
 void reset_handler(void) {
     CPACR |= 0xFu << 20; /* full access to coprocessors 10 and 11: floating point and Helium */
     __asm volatile("dsb\n isb" ::: "memory");
-#if defined(__ARM_FEATURE_MVE)
-    /* Loops with tail predication need a clean state of the vector unit: FPSCR.LTPSIZE = 4. */
-    __asm volatile("vmsr fpscr, %0" ::"r"(4u << 16));
-#endif
     memcpy(image_data, image_data_load, (size_t)(image_data_end - image_data));
     memset(image_bss, 0, (size_t)(image_bss_end - image_bss));
     semihosting_exit(main());

@@ -40,20 +40,20 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
     compiler = c_compiler().path
     with tempfile.TemporaryDirectory(prefix="qcc-") as text:
         folder = Path(text)
-        parts = ["entry.o"]
+        parts = ["entry.part.o"]  # no name of a module has a dot
         (folder / f"{name}.h").write_text(header_text(interface, program), encoding="utf-8")
         (folder / "entry.c").write_text(entry_source(interface, program), encoding="utf-8")
-        run_tool([compiler, *ENTRY_FLAGS, "-c", "entry.c", "-o", "entry.o"], folder)
+        run_tool([compiler, *ENTRY_FLAGS, "-c", "entry.c", "-o", parts[0]], folder)
         kernels = build_objects((f.primitive for f in program.functions), target.tvm_target())
         for number, data in enumerate(kernels):
-            parts.append(f"kernels{number}.o")
+            parts.append(f"kernels{number}.part.o")
             (folder / parts[-1]).write_bytes(data)
             half_precision = "--remove-section=.text.tvm.fp16.conv"  # conversions that TVM adds and nothing calls
             run_tool([find_tool("objcopy"), "--strip-debug", half_precision, parts[-1]], folder)
         if program.constants:
             _write_constants(program, folder)
-            run_tool([compiler, "-c", "weights.s", "-o", "weights.o"], folder)
-            parts.append("weights.o")
+            parts.append("weights.part.o")
+            run_tool([compiler, "-c", "weights.s", "-o", parts[-1]], folder)
         return _link(interface, parts, folder, compiler, program.has_float)
 
 

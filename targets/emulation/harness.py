@@ -8,11 +8,13 @@ from pathlib import Path
 
 from qcc.ir import ToolError
 from qcc.targets.cross import LinkRecipe
-from qcc.targets.emission.cross_tools import find_compiler
+from qcc.targets.emission.cross_tools import FoundCompiler, find_compiler
 from qcc.targets.emission.figures import C_FLAGS
 from qcc.targets.emission.interface import Interface, Port
 from qcc.targets.emission.toolchain import run_tool
 
+FOLDER = "harness"
+"""Where the harness lies beside the artifact, so that no name of a model is one of its files."""
 PROGRAM = "program"
 """The file name of the program."""
 LARGEST_SHIFT = 256
@@ -23,7 +25,7 @@ FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-fno-builtin", "-fno-stack-protec
 _MODEL = """\
 /* What the harness knows of the model {name}. */
 #include "harness.h"
-#include "{name}.h"
+#include "../{name}.h"
 
 #define ROOM {room}
 #define MEMORY(bytes) [(bytes) + 2 * ROOM] __attribute__((aligned(ROOM)))
@@ -53,7 +55,7 @@ class Harness:
 
     Attributes:
         interface: of the model.
-        folder: that holds `NAME.h` and `libNAME.a`; the program is made there.
+        folder: that holds `NAME.h` and `libNAME.a` or `NAME.c`; the program is made in a folder of it.
         recipe: how code of the chip is linked.
         needs_math: the model calls libm.
     """
@@ -69,21 +71,27 @@ class Harness:
         compiler = find_compiler(choices)
         own_start = [name for name in self.recipe.sources if name != "hexagon_start.c" or not compiler.recipe.has_libc]
         sources = ["harness.c", *own_start]
+        work = self.folder / FOLDER
+        work.mkdir(exist_ok=True)
         for name in ("harness.h", *sources):
-            (self.folder / name).write_text(source_text(name), encoding="utf-8")
-        (self.folder / "model.c").write_text(model_text(self.interface), encoding="utf-8")
+            (work / name).write_text(source_text(name), encoding="utf-8")
+        (work / "model.c").write_text(model_text(self.interface), encoding="utf-8")
         script = []
         if self.recipe.script:
-            (self.folder / "program.ld").write_text(self.recipe.script, encoding="utf-8")
+            (work / "program.ld").write_text(self.recipe.script, encoding="utf-8")
             script = ["-T", "program.ld"]
         command = [*compiler.command, *FLAGS, *compiler.recipe.link_flags, *script, "-o", PROGRAM, "model.c", *sources]
-        library = f"lib{self.interface.name}.a"
-        source = f"{self.interface.name}.c"
-        if (self.folder / source).exists():
-            library = f"{self.interface.name}.o"
-            run_tool([*compiler.command, *C_FLAGS, "-c", source, "-o", library], self.folder, library)
-        run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], self.folder, PROGRAM)
-        return self.folder / PROGRAM
+        library = f"../{self._library(compiler)}"
+        run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], work, PROGRAM)
+        return work / PROGRAM
+
+    def _library(self, compiler: FoundCompiler) -> str:
+        """The file to link: the artifact's library, or what its C source is compiled to."""
+        name = self.interface.name
+        if not (self.folder / f"{name}.c").exists():
+            return f"lib{name}.a"
+        run_tool([*compiler.command, *C_FLAGS, "-c", f"{name}.c", "-o", f"{name}.o"], self.folder, f"{name}.o")
+        return f"{name}.o"
 
 
 def source_text(name: str) -> str:

@@ -50,8 +50,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_commands_run_in_order(folder: Path, cpu_feature: Callable[[str], None]) -> None:
+def test_the_commands_run_in_order(
+    folder: Path, cpu_feature: Callable[[str], None], tool: Callable[[str], str]
+) -> None:
     cpu_feature("avx512_vnni")
+    for name in ("clang", "arm-none-eabi-gcc", "qemu-system-arm"):
+        tool(name)
     for arguments in commands():
         if arguments != ["demo"]:
             quick = ["--seconds", "0.05"] if arguments[0] == "bench" else []

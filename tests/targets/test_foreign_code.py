@@ -193,6 +193,15 @@ def test_a_program_that_dies_is_an_error(tmp_path: Path, tool: Callable[[str], s
         model.run(random_inputs(residual_net(), 0))
 
 
+@pytest.mark.parametrize("target", ["aarch64-linux-gnu", "thumbv7em-none-eabi+acle"])
+def test_a_module_may_be_named_as_a_file_of_the_harness(
+    target: str, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    require_tools(target, tool)
+    compiled(wide_ports().replace(name="model"), target).save(tmp_path)
+    assert load_model(tmp_path).run({"x": np.arange(6, dtype=np.int32)[None]})["y"].tolist() == [[0, 3, 6, 9, 12, 15]]
+
+
 def test_float_regions_run_where_there_is_a_libm(tmp_path: Path, tool: Callable[[str], str]) -> None:
     b = Builder("wave", Stage.INTEGER)
     b.output("y", b.emit(ops.Sigmoid, b.input("x", TensorType((1, 9), F32))))
