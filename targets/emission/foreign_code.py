@@ -14,6 +14,7 @@ from qcc.ir import ToolError
 from qcc.targets.target import Target
 
 from .archive import archive
+from .arm_attributes import without_float_arguments
 from .cross_tools import FoundCompiler, find_compiler
 from .elf import read_object
 from .entry import visible_symbols
@@ -60,7 +61,10 @@ def foreign_code(interface: Interface, program: Program, target: Target) -> Fore
     objects.append(_entry(interface, program, compiler))
     constants = [(c.symbol, c.array) for c in program.constants]
     visible = visible_symbols(interface)
-    joined = join_objects([read_object(data) for data in objects], constants, visible, program.alignment)
+    files = [read_object(data) for data in objects]
+    if not program.has_float:  # else libm may be called, by the target's calling convention
+        files = [without_float_arguments(file) for file in files]
+    joined = join_objects(files, constants, visible, program.alignment)
     return ForeignCode(archive(f"{program.name}.o", joined, visible), joined, compiler)
 
 

@@ -15,6 +15,7 @@ from qcc.ir import Array, ToolError
 
 from .elf import (
     ALLOCATE,
+    ATTRIBUTES,
     ELF64,
     FIRST_RESERVED,
     GLOBAL,
@@ -37,9 +38,6 @@ from .elf import (
 
 _UNWANTED = (".eh_frame", ".ARM.exidx", ".ARM.extab", ".text.tvm.fp16.conv")
 """Beginnings of names of sections that are left out: unwind tables, conversions that TVM adds and nothing calls."""
-
-_ATTRIBUTES = (0x70000003,)
-"""Types of sections that say which processor the code is for (ARM's): one for the whole object."""
 
 
 @dataclass
@@ -74,10 +72,10 @@ class _Joiner:
     def add_object(self, file: ObjectFile) -> None:
         """Take over the sections that are loaded, their symbols and their relocations."""
         numbers: dict[int, int] = {}
-        attributes = any(s.type in _ATTRIBUTES for s in self.sections)
+        attributes = any(s.type == ATTRIBUTES for s in self.sections)  # one for the whole object
         for index, section in enumerate(file.sections):
             wanted = section.loaded and section.size and not section.name.startswith(_UNWANTED)
-            if wanted or (section.type in _ATTRIBUTES and not attributes):
+            if wanted or (section.type == ATTRIBUTES and not attributes):
                 plain = replace(section, flags=section.flags & ~GROUPED, link=0, info=0)
                 numbers[index] = self.add_section(plain)
         meanings = [self._add_symbol(symbol, numbers) for symbol in file.symbols]

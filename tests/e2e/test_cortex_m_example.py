@@ -47,6 +47,14 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+def emulator(cpu: str, tool: Tool) -> list[str]:
+    """The beginning of a command that runs an image."""
+    machine = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500", "cortex-m55": "mps3-an547"}[cpu]
+    quiet = ["-display", "none", "-monitor", "none", "-serial", "none"]
+    semihosting = ["-semihosting-config", "enable=on,target=native"]
+    return [tool("qemu-system-arm"), "-machine", machine, *quiet, *semihosting]
+
+
 def assert_classified(said: str, artifact: qcc.Artifact) -> None:
     assert [int(value) for value in re.findall(r"^logit (-?\d+)$", said, re.MULTILINE)] == expected_logits(artifact)
     assert "digit 8\n" in said
@@ -87,8 +95,17 @@ def test_the_image_of_cmake_runs(cpu: str, triple: str, tmp_path: Path, tool: To
     configure = ["-S", str(EXAMPLE), "-B", "build", f"-DCPU={cpu}", f"-DMODEL={tmp_path / 'digits'}"]
     run([tool("cmake"), *configure, f"-DCMAKE_TOOLCHAIN_FILE={EXAMPLE / 'toolchain.cmake'}"], tmp_path)
     run([tool("cmake"), "--build", "build"], tmp_path)
-    machine = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500", "cortex-m55": "mps3-an547"}[cpu]
-    quiet = ["-display", "none", "-monitor", "none", "-serial", "none"]
-    semihosting = ["-semihosting-config", "enable=on,target=native"]
-    emulator = [tool("qemu-system-arm"), "-machine", machine, *quiet, *semihosting]
-    assert_classified(run([*emulator, "-kernel", "build/image.elf"], tmp_path), artifact)
+    assert_classified(run([*emulator(cpu, tool), "-kernel", "build/image.elf"], tmp_path), artifact)
+
+
+@pytest.mark.parametrize("options", ["-mcpu=cortex-m4 -mfpu=fpv4-sp-d16", "-mcpu=cortex-m55"])
+def test_firmware_of_hardware_floats_takes_the_library(options: str, tmp_path: Path, tool: Tool) -> None:
+    cpu = options.split()[0].removeprefix("-mcpu=")
+    artifact = digits(f"{dict([M4, *OTHERS])[cpu]}@{cpu}")
+    artifact.save(tmp_path)
+    sources = [str(EXAMPLE / name) for name in ("startup.c", "semihosting.c", "main.c")]
+    places = {"FLASH_ORIGIN": "0", "FLASH_LENGTH": "512K", "RAM_ORIGIN": "0x20000000", "RAM_LENGTH": "512K"}
+    link = ["-nostartfiles", "-T", str(EXAMPLE / "cortex_m.ld"), *(f"-Wl,--defsym={n}={v}" for n, v in places.items())]
+    flags = [*options.split(), "-mthumb", "-mfloat-abi=hard", "-O2", "-std=c11", "-I."]
+    run([tool("arm-none-eabi-gcc"), *flags, *sources, "libdigits.a", *link, "-o", "image.elf"], tmp_path)
+    assert_classified(run([*emulator(cpu, tool), "-kernel", "image.elf"], tmp_path), artifact)
