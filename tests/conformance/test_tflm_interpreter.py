@@ -18,6 +18,7 @@ OTHER_RULES = {
     ("FULLY_CONNECTED", "int8"): "LiteRT rescales in binary64",
     ("FULLY_CONNECTED", "int16"): "LiteRT rescales in binary64",
     ("FULLY_CONNECTED", "uint8"): "LiteRT rescales in binary64",
+    ("LOGISTIC", "int8"): "TensorFlow Lite Micro computes in fixed point, LiteRT a table of binary32 numbers",
     ("LOGISTIC", "uint8"): "TensorFlow Lite Micro has none",
     ("MUL", "int16"): "LiteRT forms the factor in binary32",
     ("RELU6", "int8"): "TensorFlow Lite Micro does not rescale",
@@ -26,6 +27,7 @@ OTHER_RULES = {
     ("RESIZE_BILINEAR", "uint8"): "LiteRT computes in binary32",
     ("SUM", "int8"): "LiteRT's reference kernel takes codes for unsigned bytes",
     ("SUM", "int16"): "LiteRT's reference kernel takes codes for unsigned bytes",
+    ("TANH", "int8"): "TensorFlow Lite Micro computes in fixed point, LiteRT a table of binary32 numbers",
     ("TANH", "uint8"): "TensorFlow Lite Micro has none",
 }
 """Where the two differ, and why."""
