@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from qcc.artifact import Artifact
 from qcc.compiler import total_macs
+from qcc.ir import EvaluationError
 from qcc.targets import partition
 
 
@@ -48,6 +49,12 @@ def instruction_costs(artifact: Artifact) -> InstructionCosts:
     """Count the instructions of one run of an artifact for a foreign chip."""
     count = artifact.count_instructions()
     kernels = partition(artifact.module)
+    if len(kernels) != len(count.steps):
+        raise EvaluationError(
+            f"the program called {len(count.steps)} kernels, the model has {len(kernels)}: they can't be told apart",
+            place=str(artifact.manifest["name"]),
+            help="this is a defect of qcc, please report it; `qcc run` and `qcc verify` are not concerned",
+        )
     costs = tuple(
         Cost(kernel.description, step.instructions, total_macs(kernel.ops))
         for kernel, step in zip(kernels, count.steps, strict=True)

@@ -107,6 +107,7 @@ class ArmLinuxFamily(TargetFamily):
             self.refuse(triple, features, ("neon",), cpu, ARMV7_CPUS)
             return self._armv7(cpu)
         self.refuse(triple, features, tuple(ARM_FEATURES), cpu, tuple(c for c in ARM_CPUS if c not in ARMV7_CPUS))
+        self.refuse_beyond_cpu(triple, features, cpu)
         asked = {*features, *ARM_CPUS.get(cpu, ("neon",))}
         return self._aarch64([name for name in ARM_FEATURES if name in asked][-1], cpu)
 

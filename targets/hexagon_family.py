@@ -45,6 +45,7 @@ class HexagonFamily(TargetFamily):
 
     def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
         """Return the target at the newest version of HVX that is named."""
+        self.refuse_beyond_cpu(triple, features, cpu)
         asked = {*features, *HEXAGON_CPUS.get(cpu, ())} or {"hvxv66"}
         feature = [name for name in HEXAGON_FEATURES if name in asked][-1]
         version = feature.removeprefix("hvxv")

@@ -68,7 +68,10 @@ class Target:
         text = with_cpu(text, cpu)
         if text.strip() == NATIVE:
             return native_target()
-        rest, _, cpu = text.strip().partition("@")
+        rest, at, cpu = text.strip().partition("@")
+        if at and not cpu:
+            help = "name one, or leave the @ away"
+            raise TargetError("no processor behind the @", place=f"target {text!r}", help=help)
         triple, *features = rest.split("+")
         family = family_of(triple)
         if triple == NATIVE:
@@ -143,6 +146,19 @@ class TargetFamily:
                 raise _unknown("feature", feature, list(allowed), text)
         if cpu and cpu not in cpus:
             raise _unknown("cpu", cpu, list(cpus), text)
+
+    def refuse_beyond_cpu(self, triple: str, features: tuple[str, ...], cpu: str) -> None:
+        """Raise a TargetError for a feature that is stronger than all that the cpu has.
+
+        For families whose features are ordered, weakest first.
+        """
+        order = list(self.features)
+        strongest = max((order.index(name) for name in self.cpus.get(cpu, ())), default=len(order))
+        for feature in features:
+            if order.index(feature) > strongest:
+                text = triple + "".join(f"+{name}" for name in features) + f"@{cpu}"
+                help = f"leave +{feature} or the processor away, or name another one"
+                raise TargetError(f"the processor {cpu!r} has no {feature!r}", place=f"target {text!r}", help=help)
 
     def native(self) -> Target | None:
         """Return the best target of the family for this host, None if the host does not belong to it."""

@@ -139,7 +139,7 @@ def _cpu_option(parser: argparse.ArgumentParser) -> None:
 def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "compile", "compile a model to an artifact folder")
     parser.epilog = SAMPLES + CALIBRATION
-    parser.add_argument("model", type=Path, metavar="MODEL", help="an .onnx or .qir file")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="an .onnx, .tflite or .qir file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the artifact folder to write")
     parser.add_argument(
         "--target",

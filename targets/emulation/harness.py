@@ -20,6 +20,15 @@ PROGRAM = "program"
 LARGEST_SHIFT = 256
 """Bytes by which tensors and arena can be shifted; a power of two, and more than any alignment."""
 
+KERNELS_APART = (
+    "-fno-inline-functions",
+    "-fno-inline-functions-called-once",
+    "-fno-inline-small-functions",
+    "-fno-partial-inlining",
+    "-fno-ipa-icf",
+)
+"""Flags for C source of a model: each kernel stays one function of its own, so that its instructions can be counted."""
+
 FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-g0", "-w")
 
 _MODEL = """\
@@ -90,7 +99,8 @@ class Harness:
         name = self.interface.name
         if not (self.folder / f"{name}.c").exists():
             return f"lib{name}.a"
-        run_tool([*compiler.command, *C_FLAGS, "-c", f"{name}.c", "-o", f"{name}.o"], self.folder, f"{name}.o")
+        command = [*compiler.command, *C_FLAGS, *KERNELS_APART, "-c", f"{name}.c", "-o", f"{name}.o"]
+        run_tool(command, self.folder, f"{name}.o")
         return f"{name}.o"
 
 

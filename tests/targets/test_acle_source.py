@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qcc.artifact import Artifact
 from qcc.cli import main
+from qcc.instruction_costs import instruction_costs
 from qcc.ir import Module, TargetError, evaluate, load_module, print_module
 from qcc.targets import Target, with_emission
 from qcc.targets.emulation.emulated_model import EmulatedModel
@@ -63,6 +65,18 @@ def test_a_compiler_needs_fewer_instructions_for_it_than_for_plain_c(tmp_path: P
     model = load_model(tmp_path / "a")
     assert isinstance(model, EmulatedModel)
     assert model.count(random_inputs(module, 0)).total < 1.9 * 12 * 12 * 64 * 64
+
+
+def test_each_kernel_of_the_source_is_counted(tmp_path: Path, tool: Tool) -> None:
+    tool("qemu-system-arm")
+    tool("arm-none-eabi-gcc")
+    module = residual_net()  # some kernels are called once and small: compilers would put them into NAME_run
+    compiled(module, M4).save(tmp_path / "a")
+    artifact = Artifact.load(tmp_path / "a")
+    costs = instruction_costs(artifact)
+    assert len(costs.kernels) == artifact.manifest["kernels"]
+    between = costs.total.instructions - sum(kernel.instructions for kernel in costs.kernels)
+    assert 0 < between < 100  # the checks of NAME_run
 
 
 def test_emit_names_the_form_of_the_code() -> None:

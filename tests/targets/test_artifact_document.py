@@ -16,10 +16,10 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "artifact.md"
 _MAIN = """
 #include <stdio.h>
 int main(void) {
-    int8_t image[digits_INPUT_image_BYTES], scores[digits_OUTPUT_scores_BYTES];
+    int8_t image[digits_INPUT_image_BYTES], logits[digits_OUTPUT_logits_BYTES];
     if (fread(image, 1, sizeof image, stdin) != sizeof image) return 9;
-    int status = classify(image, scores);
-    fwrite(scores, 1, sizeof scores, stdout);
+    int status = classify(image, logits);
+    fwrite(logits, 1, sizeof logits, stdout);
     return status;
 }
 """
@@ -28,7 +28,7 @@ int main(void) {
 def digits() -> Module:
     net = NetBuilder("digits")
     flat = net.input("image", 1, 64)
-    net.output("scores", net.dense(net.dense(flat, "hidden", 32), "scores_codes", 10))
+    net.output("logits", net.dense(net.dense(flat, "hidden", 32), "logits_codes", 10))
     return net.build()
 
 
@@ -42,7 +42,7 @@ def test_the_c_program(tmp_path: Path, tool: Callable[[str], str]) -> None:
     inputs = random_inputs(module)
     data = inputs["image"].tobytes()
     done = subprocess.run(["./program"], cwd=folder, input=data, capture_output=True, check=True)
-    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.int8), evaluate(module, inputs)["scores"].reshape(-1))
+    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.int8), evaluate(module, inputs)["logits"].reshape(-1))
 
 
 def test_every_key_of_the_manifest_is_described() -> None:

@@ -243,6 +243,9 @@ def test_triples_features_and_processors(text: str, cpu: str, found: str) -> Non
         ("thumbv7em-none-eabi@cortex-m55", "", "no cpu 'cortex-m55'"),
         ("thumbv7em-none-eabi+mve", "", "no feature 'mve'"),
         ("thumbv7em-none-eabi@cortex-m4", "cortex-m7", "names the processor 'cortex-m4', beside it 'cortex-m7'"),
+        ("aarch64-linux-gnu+dotprod", "cortex-a53", "the processor 'cortex-a53' has no 'dotprod'"),
+        ("hexagon-unknown-linux-musl+hvxv73@hexagonv66", "", "the processor 'hexagonv66' has no 'hvxv73'"),
+        ("aarch64-linux-gnu@", "", "no processor behind the @"),
         ("native", "cortex-m7", "native takes no features and no cpu"),
     ],
 )
