@@ -185,3 +185,13 @@ def test_real_constants_are_taken_as_codes(profile: str) -> None:
         real = function((x.astype(np.float64) - 3) * np.float32(0.02), 0.75)
         exact = np.clip(real / np.float32(0.03) - 5, -128, 127)
         assert np.abs(result(source, profile, x) - exact).max() <= 1
+
+
+@pytest.mark.parametrize(("scales", "taken"), [((0.1, 1e-12), True), ((1e-12,), False)])
+def test_xnnpack_takes_channels_with_tiny_scales(scales: tuple[float, ...], taken: bool) -> None:
+    """Channels without weights have such scales, as in mobilenet_v1_025_vww; one for all has a limit of 2^−32."""
+    axis = 1 if len(scales) > 1 else None
+    weight = TensorType((1, 2), UniformType(I8, scales, (0,) * len(scales), axis))
+    source = module(ops.Matmul, codes(1, 2, scale=0.5), codes(1, 1, scale=0.5), (weight, np.ones((1, 2), np.int8)))
+    names = {op.name for op in run(source, "insert-rescale{profile=litert-xnn}", PassContext()).ops}
+    assert ("rescale_float" in names, "rescale" in names) == (taken, not taken)

@@ -27,7 +27,7 @@ def factors(op: SumOp) -> Array:
 def is_taken(r: Realizer, op: SumOp) -> bool:
     """Return whether XNNPACK takes a sum: 8-bit codes of one kind, constant weights, factors that it has.
 
-    Weights of signed layers may have 4 bits.
+    Weights of signed layers may have 4 bits. Factors by channel have no lower limit, for channels without weights.
     """
     x, w, y = op.x.type.uniform(), op.weight.type.uniform(), op.result.type.uniform()
     if x.storage_type not in (I8, U8) or x.storage_type != y.storage_type:
@@ -42,7 +42,8 @@ def is_taken(r: Realizer, op: SumOp) -> bool:
     if isinstance(op, ops.ConvTranspose2d) and any(op.output_padding):
         return False
     real = factors(op)
-    return bool(np.all((real >= 2.0**-32) & (real < 256)))
+    smallest = 0.0 if w.per_axis else 2.0**-32
+    return bool(np.all((real >= smallest) & (real < 256)))
 
 
 def _left(r: Realizer, op: SumOp) -> None:
