@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,24 @@ def test_a_program_that_dies_is_an_error(tmp_path: Path, tool: Callable[[str], s
     model.program.write_bytes(b"no program")
     with pytest.raises(EvaluationError, match="ended with status"):
         model.run(random_inputs(residual_net(), 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [t for t in ONE_EACH if "thumb" not in t])
+def test_zig_serves_where_there_is_no_other_compiler(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: Callable[[str], str]
+) -> None:
+    require_tools(target, tool)
+    pytest.importorskip("ziglang", reason="needs tool: ziglang (pip install 'qcc[cross]')")
+    found = shutil.which
+    others = ("clang", "aarch64-linux-gnu-gcc", "arm-linux-gnueabihf-gcc")
+    monkeypatch.setattr("shutil.which", lambda name: None if name in others else found(name))
+    artifact = compiled(residual_net(), target)
+    assert artifact.manifest["measured_with"]["flags"][0] == "-target"
+    artifact.save(tmp_path)
+    inputs = random_inputs(residual_net(), 0)
+    outputs = load_model(tmp_path).run(inputs)
+    assert all(np.array_equal(outputs[name], array) for name, array in evaluate(residual_net(), inputs).items())
 
 
 @pytest.mark.parametrize("target", ["aarch64-linux-gnu", "thumbv7em-none-eabi+acle"])
