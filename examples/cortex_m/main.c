@@ -30,6 +30,10 @@ static void write_number(const char *name, int value) {
 }
 
 int main(void) {
+    if (digits_INPUT_image_SCALE * 255.0f < 0.999f || digits_INPUT_image_SCALE * 255.0f > 1.001f) {
+        semihosting_write("SCALE is not 1 / 255: calibrate with pixels divided by 16\n");
+        return 1;
+    }
     /* A pixel p is the real number p / 16; SCALE is 1 / 255, so the code is p * 255 / 16 + ZERO_POINT, rounded. */
     for (int i = 0; i < digits_INPUT_image_SIZE; ++i) {
         image[i] = (int8_t)((pixels[i] * 255 + 8) / 16 + digits_INPUT_image_ZERO_POINT);

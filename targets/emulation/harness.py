@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -91,7 +92,10 @@ class Harness:
             script = ["-T", "program.ld"]
         command = [*compiler.command, *FLAGS, *compiler.recipe.link_flags, *script, "-o", PROGRAM, "model.c", *sources]
         library = f"../{self._library(compiler)}"
-        run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], work, PROGRAM)
+        try:
+            run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], work, PROGRAM)
+        except ToolError as error:
+            raise does_not_fit(error) or error from None
         return work / PROGRAM
 
     def _library(self, compiler: FoundCompiler) -> str:
@@ -102,6 +106,18 @@ class Harness:
         command = [*compiler.command, *C_FLAGS, *KERNELS_APART, "-c", f"{name}.c", "-o", f"{name}.o"]
         run_tool(command, self.folder, f"{name}.o")
         return f"{name}.o"
+
+
+def does_not_fit(error: ToolError) -> ToolError | None:
+    """Return what a linker's message means where a region of the board's memory is too small, else None."""
+    missing = re.findall(r"region `(\w+)' overflowed by (\d+) bytes", error.message)
+    if not missing:
+        return None
+    regions = ", ".join(f"{region} lacks {int(count):,} bytes" for region, count in missing)
+    help = (
+        "the artifact is whole, only this board can't run it; that of another processor may have more: docs/targets.md"
+    )
+    return ToolError(f"the model does not fit the memory of the emulated board: {regions}", help=help)
 
 
 def source_text(name: str) -> str:

@@ -26,6 +26,7 @@ from qcc.targets.emulation import EmulatedModel, Request
 from qcc.targets.runtime import load_model
 from tests.targets.compiled import compiled, compiled_once, extreme_inputs
 from tests.targets.integer_modules import random_inputs, residual_net
+from tests.targets.single_layers import convolution_layer
 from tests.targets.test_artifact_bits import several_outputs
 
 TARGETS = (
@@ -285,3 +286,11 @@ def test_joined_objects_read_back(tool: Callable[[str], str]) -> None:
     functions = {s.name for s in file.symbols if s.kind == "function"}
     assert "residual_net_run" in functions
     assert any(name.startswith("residual_net_k_") for name in functions)
+
+
+def test_a_model_that_is_too_big_for_the_emulated_board_is_named_so(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    require_tools("thumbv7em-none-eabi@cortex-m4", tool)
+    module = convolution_layer("large", (1, 1, 1, 4096), (1100, 1, 1, 4096))
+    compiled(module, "thumbv7em-none-eabi@cortex-m4").save(tmp_path / "a")
+    with pytest.raises(ToolError, match=r"does not fit the memory of the emulated board: FLASH lacks [\d,]+ bytes"):
+        load_model(tmp_path / "a").run(random_inputs(module, 0))
