@@ -108,21 +108,23 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
 
 _SINGLE = re.compile(r"^\s*\w+ (\w+)\[1\];$", re.MULTILINE)
 _DECLARATION = re.compile(r"^\s*(?:u?int\d+_t|float|double|_Bool) (\w+) = [^\n]*;\n", re.MULTILINE)
+_FIRST_STORE = re.compile(r"^( *\w+ (\w+));\n *\2 = ", re.MULTILINE)
 _PLAIN = re.compile(r"^ *(?:u?int\d+_t|float|double) (\w+);$", re.MULTILINE)
 
 
 def _tidy(function: str) -> str:
     """One function with arrays of one element as plain variables, and without variables that nothing reads."""
-    for match in {m.group(): m for m in _POINTER.finditer(function)}.values():
-        shorter = match.group(1) + match.group(2)
-        if not re.search(rf"\b{shorter}\b", function):
-            function = re.sub(rf"\b{match.group()}\b", shorter, function)
     for name in dict.fromkeys(_SINGLE.findall(function)):
         function = re.sub(rf"\b{name}\[[01]\];", lambda m: m.group().replace("[1]", "").replace("[0]", ""), function)
         function = function.replace(f"{name}[0]", name)
     shorter = _without_unused(function)
     while shorter != function:
         function, shorter = shorter, _without_unused(shorter)
+    for match in {m.group(): m for m in _POINTER.finditer(function)}.values():
+        shorter = match.group(1) + match.group(2)
+        if not re.search(rf"\b{shorter}\b", function):
+            function = re.sub(rf"\b{match.group()}\b", shorter, function)
+    function = _FIRST_STORE.sub(r"\1 = ", function)
     start = function.index(") {\n") + 4
     parameters = re.findall(r"(\w+)[,)]", function[function.rindex("void ", 0, start) : start])
     unused = (f"  (void){p};\n" for p in parameters if not re.search(rf"\b{p}\b", function[start:]))

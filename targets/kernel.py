@@ -47,6 +47,11 @@ class Kernel:
         """The operation of this kernel that defines each value, by value name."""
         return {value.name: op for op in self.ops for value in op.results}
 
+    @cached_property
+    def read_inside(self) -> frozenset[str]:
+        """Names of the values that operations of this kernel read."""
+        return frozenset(value.name for op in self.ops for value in op.operands)
+
     @property
     def description(self) -> str:
         """What the kernel computes and where it came from, one line, for comments in generated code."""

@@ -104,13 +104,24 @@ def bind(body: Body, name: str, term: Term) -> Term:
     A float is computed once, where it stands; so is an integer near the ends of its type: TVM's simplifier would
     combine it with what follows, past those ends.
     """
+    if term.is_float or term.reach >= LIMITS[term.dtype]:
+        return stored(body, name, term)
     if term.literal is not None:
         return literal(term.literal)
-    if term.is_float or term.reach >= LIMITS[term.dtype]:
-        variable = body.allocate(name, 1, term.dtype)
-        body.store(variable, 0, term.expr)
-        return Term(tir.load(variable, 0), term.dtype, term.low, term.high)
     return Term(body.let(name, term.expr), term.dtype, term.low, term.high, term.spread)
+
+
+def stored(body: Body, name: str, term: Term) -> Term:
+    """Give the term a name in the generated code, and compute it once, where it stands.
+
+    TVM's simplifier puts what `Body.let` binds back into what reads it; a variable that is stored it leaves alone. C
+    source and LLVM make a plain variable of both.
+    """
+    if term.literal is not None:
+        return literal(term.literal)
+    variable = body.allocate(name, 1, term.dtype)
+    body.store(variable, 0, term.expr)
+    return Term(tir.load(variable, 0), term.dtype, term.low, term.high)
 
 
 def _arithmetic(symbol: str, a: Term, b: Term, interval: tuple[int, int]) -> Term:

@@ -21,6 +21,7 @@ from qcc.targets.hexagon_instructions import LANES, VECTOR_BYTES
 from qcc.targets.hvx import rescaling
 from qcc.targets.hvx.memory import VECTOR, load_vector
 from qcc.targets.hvx.writer import clamped, look_up, packed, splat_halfwords, vector_table
+from qcc.targets.portable.elements import variable_name
 from qcc.targets.portable.parameters import Parameters, code_range, storage_dtype
 from qcc.targets.tir import Body, Expr
 
@@ -41,6 +42,10 @@ class Codes:
     low: int
     high: int
 
+    def stored(self, body: Body, name: str) -> Codes:
+        """The same in a local variable, which `terms.stored` tells the reason of."""
+        return replace(self, vector=_stored(body, name, self.vector))
+
 
 @dataclass(frozen=True)
 class Words:
@@ -53,6 +58,17 @@ class Words:
     def map(self, body: Body, name: str, change: Callable[[Expr], Expr], bounds: tuple[int, int]) -> Words:
         """Each vector changed; `bounds` is the interval of the results."""
         return Words(tuple(body.let(name, change(vector)) for vector in self.vectors), *bounds)
+
+    def stored(self, body: Body, name: str) -> Words:
+        """The same in local variables, which `terms.stored` tells the reason of."""
+        return replace(self, vectors=tuple(_stored(body, name, vector) for vector in self.vectors))
+
+
+def _stored(body: Body, name: str, vector: Expr) -> Expr:
+    """A vector in a local variable."""
+    variable = body.allocate(name, 1, VECTOR)
+    body.store(variable, 0, vector)
+    return tir.load(variable, 0)
 
 
 Term: TypeAlias = Codes | Words
@@ -86,7 +102,8 @@ class VectorPlace(ABC):
         if op is not None:
             if type(op) not in _EXPRESSIONS:
                 raise NoVectorForm(op.name)
-            return _EXPRESSIONS[type(op)](op, self)
+            term = _EXPRESSIONS[type(op)](op, self)
+            return term.stored(self.body, variable_name(op)) if value.name in kernel.read_inside else term
         if value.name in kernel.constants:
             data = kernel.constants[value.name]
             if not fits(*terms.array_bounds(data), *INT32):

@@ -119,7 +119,8 @@ class Place:
     def _compute(self, value: Value) -> Term:
         op = self.kernel.definitions.get(value.name)
         if op is not None:
-            return terms.bind(self.body, variable_name(op), element(op, self))
+            name = terms.stored if value.name in self.kernel.read_inside else terms.bind
+            return name(self.body, variable_name(op), element(op, self))
         if value.name in self.kernel.constants:
             return self.load(self.parameters.role(value), self.kernel.constants[value.name])
         stored = tir.load(self.parameters.input(value), self._offset(value.type.shape))
