@@ -55,7 +55,7 @@ def real_model() -> Case:
     return b.build(), [{"x": g.normal(size=(2, INPUTS)).astype(np.float32)} for _ in range(5)]
 
 
-@pytest.mark.parametrize("powers", [False, True])
+@pytest.mark.parametrize("powers", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_integer_layers_are_litert_bit_for_bit(powers: bool) -> None:
     cases = [model(i, 1 + i % 2, 1 + i % 3, 1 + i * 3 % 7, powers) for i in range(6)]
     outcomes = run_litert([Job(data, runs) for data, runs in cases])

@@ -51,7 +51,7 @@ def test_variables_are_states_with_their_initial_data() -> None:
     assert [o.name for o in module.caller_outputs] == ["y"]
 
 
-@pytest.mark.parametrize("target", ["c", "native"])
+@pytest.mark.parametrize("target", ["c", pytest.param("native", marks=pytest.mark.slow)])
 def test_a_sequence_is_that_of_litert(target: str) -> None:
     runs = samples(6)
     (outcome,) = run_litert([Job(delay_and_sum(), runs)])
