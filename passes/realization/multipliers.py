@@ -12,6 +12,8 @@ from qcc.ir import Array, PassError, quantize_multiplier
 SATURATING = 2.0**18
 #: Largest shift of a sum's rescale, so that the sum and its rounding term stay within 32 bits.
 LARGEST_SUM_SHIFT = 30
+#: The help where scales, which a quantized model brings along and calibration finds, admit no multiplier.
+FAR_APART = "its operands' scales and its result's differ too much: check the model's scales or the calibration data"
 
 
 def multipliers(real: Array, bits: int = 31) -> tuple[Array, Array]:
@@ -32,8 +34,7 @@ def multipliers(real: Array, bits: int = 31) -> tuple[Array, Array]:
 
 def _multiplier(real: float, bits: int) -> tuple[int, int]:
     if not math.isfinite(real) or abs(real) >= 2.0**30:
-        help = "its operands' scales and its result's differ too much: check the calibration data"
-        raise PassError(f"a scale ratio of {real:g} has no multiplier", help=help)
+        raise PassError(f"a scale ratio of {real:g} has no multiplier", help=FAR_APART)
     m, s = quantize_multiplier(abs(real))
     drop = 31 - bits
     if drop and m:
@@ -69,6 +70,6 @@ def sum_shift(factors: list[Array], bits: int, constant: float = 0.0) -> int:
     if constant > 0:
         n = min(n, 28 - math.frexp(constant)[1])
     if n < 0:
-        help = "its operands' scales and its result's differ too much: check the calibration data, or keep it in float"
+        help = f"{FAR_APART}, or keep it in float"
         raise PassError(f"a sum with scale ratio {max(largest, constant):g} does not fit 32 bits", help=help)
     return n
