@@ -34,7 +34,13 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
     from qcc.frontends import FrontendWarning
 
     if issubclass(category, FrontendWarning):
-        print(f"qcc: warning: {message}", file=sys.stderr)
+        _tell(f"qcc: warning: {message}")
+
+
+def _tell(message: str) -> None:
+    """Print a message on standard error; names out of model files can't send control characters to the terminal."""
+    shown = (c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
+    print("".join(shown), file=sys.stderr)
 
 
 def _prepare_streams() -> None:
@@ -58,12 +64,12 @@ def _run(argv: Sequence[str] | None) -> int:
             status: int = command.run(arguments)
         return status
     except QccError as error:
-        print(f"qcc: error: {error}", file=sys.stderr)
+        _tell(f"qcc: error: {error}")
         return 2
     except BrokenPipeError:
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         help = "check that the path exists, can be used, and its disk has room"
-        print(f"qcc: error: {where}{error.strerror or error}\n  help: {help}", file=sys.stderr)
+        _tell(f"qcc: error: {where}{error.strerror or error}\n  help: {help}")
         return 2

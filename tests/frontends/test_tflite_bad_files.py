@@ -245,6 +245,14 @@ def test_the_command_line_says_it_in_a_line(tmp_path: Path, capsys: pytest.Captu
         assert "Traceback" not in error
 
 
+def test_names_send_no_control_characters_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "red\x1b[31m.tflite").write_bytes(adder()[:-40])
+    assert main(["inspect", str(tmp_path / "red\x1b[31m.tflite")]) == 2
+    error = capsys.readouterr().err
+    assert "\x1b" not in error
+    assert "red\\x1b[31m.tflite" in error
+
+
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(QccError, match="can't be read"):
         load("/nonexistent/m.tflite")
