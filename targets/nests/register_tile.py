@@ -195,10 +195,20 @@ class _TileEmitter:
                 self.body.store(self.output, line + start, tir.extract(packed, lanes), panel.lanes)
 
     def _store_one(self, target: Buffer, offset: Expr, value: Expr) -> None:
-        """Store one vector, as far as it is valid."""
-        if self._valid < self.nest.panel.lanes:
-            value = tir.extract(self.body.let("value", value), range(self._valid))
-        self.body.store(target, offset, value, self._valid)
+        """Store one vector, as far as it is valid.
+
+        Two lanes are stored one by one: LLVM widens a pair to 64-bit lanes first, on Helium by moves of floats.
+        """
+        valid = self._valid
+        if valid == self.nest.panel.lanes:
+            self.body.store(target, offset, value, valid)
+            return
+        value = self.body.let("value", value)
+        if valid == 2:
+            for lane in range(valid):
+                self.body.store(target, offset + tir.constant(lane), tir.extract(value, [lane]))
+        else:
+            self.body.store(target, offset, tir.extract(value, range(valid)), valid)
 
     def _stage(self, height: int) -> Buffer | None:
         """Room for the bytes of one column of vectors on their way through the table."""

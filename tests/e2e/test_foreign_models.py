@@ -19,9 +19,10 @@ from tests.e2e.test_real_models import MODELS, compiled, images_of
 from tests.targets.compiled import compiled as compiled_module
 from tests.targets.compiled import extreme_inputs
 from tests.targets.integer_modules import random_inputs
-from tests.targets.test_foreign_code import ONE_EACH, TARGETS, require_tools
+from tests.targets.test_foreign_code import TARGETS, require_tools
 
 EVERY = [t for t in TARGETS if "hvxv68" not in t]
+INT8_MODELS = ["autoencoder_ad_int8", "resnet8_cifar10_int8", "mobilenet_v1_025_vww_int8", "mobilenet_v2_int8"]
 
 
 def assert_same_bits(module: Module, target: str, folder: Path) -> None:
@@ -63,7 +64,19 @@ def test_real_models(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ONE_EACH)
+@pytest.mark.parametrize("target", EVERY)
+@pytest.mark.parametrize("model", INT8_MODELS)
+def test_models_of_tflite_files(model: str, target: str, shared_models: Path, tool: Callable[[str], str]) -> None:
+    require_tools(target, tool)
+    artifact = qcc.compile(shared_models / f"{model}.tflite", target=target)
+    assert artifact.manifest["arithmetic_profile"] == "tflm"
+    report = verify(artifact.module, artifact.run_many, example_samples(artifact.module.inputs, seed=1, random_count=1))
+    assert report.passed, str(report.difference)
+    assert report.approximate == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", EVERY)
 def test_the_largest_model(target: str, shared_models: Path, shared_data: Path, tool: Callable[[str], str]) -> None:
     require_tools(target, tool)
     artifact = compiled(shared_models, shared_data, "mobilenet_v2_float", target, 2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import qcc
 from qcc.ir import Module, evaluate, ops
 from qcc.targets.cortex_m_instructions import CORTEX_M_LEVELS
 from qcc.targets.emulation.emulated_model import EmulatedModel
@@ -63,9 +64,24 @@ def _products(module: Module) -> int:
 
 
 @pytest.mark.parametrize("target", [M4, M55])
-def test_an_integer_model_has_no_floating_point_instruction(target: str, tmp_path: Path, tool: Tool) -> None:
-    (tmp_path / "a.a").write_bytes(compiled(residual_net(), target).files["libresidual_net.a"])
-    command = [tool("arm-none-eabi-objdump"), "-d", "--no-show-raw-insn", str(tmp_path / "a.a")]
+def test_an_integer_module_has_no_floating_point_instruction(target: str, tmp_path: Path, tool: Tool) -> None:
+    check_integers(compiled(residual_net(), target).files, target, tmp_path, tool)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [M4, M55])
+def test_a_real_integer_model_has_no_floating_point_instruction(
+    target: str, shared_models: Path, tmp_path: Path, tool: Tool
+) -> None:
+    artifact = qcc.compile(shared_models / "mobilenet_v1_025_vww_int8.tflite", target=target)
+    check_integers(artifact.files, target, tmp_path, tool)
+
+
+def check_integers(files: Mapping[str, bytes], target: str, folder: Path, tool: Tool) -> None:
+    """Disassemble the library and look for instructions of floats."""
+    (library,) = (data for name, data in files.items() if name.endswith(".a"))
+    (folder / "a.a").write_bytes(library)
+    command = [tool("arm-none-eabi-objdump"), "-d", "--no-show-raw-insn", str(folder / "a.a")]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     instructions = re.findall(r"^\s+[0-9a-f]+:\t(\S+)(.*)$", text, re.MULTILINE)
     assert len(instructions) > 500

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from qcc.ir import Module
-from tests.e2e.foreign_sweep import sweep
+import qcc
 from tests.targets.compiled import compiled
 from tests.targets.integer_modules import residual_net
 
@@ -19,25 +18,25 @@ FLOAT = re.compile(r"\b[sd]f(?:add|sub|mpy|min|max|make|cmp|fix|recip|inv|class)
 """Floating-point instructions: `r0 = sfadd(…)`, `r0 = convert_w2sf(…)`, `v0.sf = …`."""
 
 
-def awkward_layers() -> Module:
-    """Layers of awkward shapes, of all kinds."""
-    return sweep(1, 54)
+def test_an_integer_module_has_no_floating_point_instruction(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    check(compiled(residual_net(), TARGET).files, tmp_path, tool)
 
 
-@pytest.mark.parametrize("build", [residual_net, pytest.param(awkward_layers, marks=pytest.mark.slow)])
-def test_an_integer_model_has_no_floating_point_instruction(
-    build: Callable[[], Module], tmp_path: Path, tool: Callable[[str], str]
+@pytest.mark.slow
+def test_a_real_integer_model_has_no_floating_point_instruction(
+    shared_models: Path, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
-    artifact = compiled(build(), TARGET)
-    (library,) = (data for name, data in artifact.files.items() if name.endswith(".a"))
-    (tmp_path / "a.a").write_bytes(library)
-    command = [
-        tool("llvm-objdump"),
-        "-d",
-        "--no-show-raw-insn",
-        "--mattr=+hvxv66,+hvx-length128b",
-        str(tmp_path / "a.a"),
-    ]
+    artifact = qcc.compile(shared_models / "mobilenet_v1_025_vww_int8.tflite", target=TARGET)
+    assert not artifact.manifest["has_float"]
+    check(artifact.files, tmp_path, tool)
+
+
+def check(files: Mapping[str, bytes], folder: Path, tool: Callable[[str], str]) -> None:
+    """Disassemble the library and look for instructions of floats."""
+    (library,) = (data for name, data in files.items() if name.endswith(".a"))
+    (folder / "a.a").write_bytes(library)
+    features = "--mattr=+hvxv66,+hvx-length128b"
+    command = [tool("llvm-objdump"), "-d", "--no-show-raw-insn", features, str(folder / "a.a")]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "vrmpy" in text
     assert text.count("{") > 500
