@@ -13,39 +13,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
-from qcc.ir import I32, IrError, Op, UniformType
-from qcc.ir.ops import (
-    Abs,
-    Add,
-    BatchNorm,
-    Binary,
-    Cast,
-    Clamp,
-    Dequantize,
-    Div,
-    Elu,
-    Erf,
-    Exp,
-    Gelu,
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    Log,
-    Maximum,
-    Minimum,
-    Mul,
-    Neg,
-    Pow,
-    Prelu,
-    Quantize,
-    Reciprocal,
-    Round,
-    Sigmoid,
-    Silu,
-    Sqrt,
-    Sub,
-    Tanh,
-)
+from qcc.ir import I32, IrError, Op, UniformType, ops
 from qcc.targets import terms, tir
 from qcc.targets.expressions import Expression, Scope
 from qcc.targets.terms import Term
@@ -90,7 +58,7 @@ def _unary(function: Callable[[Any, Expr, str], Expr]) -> Expression:
 def _binary(combine: Callable[[Term, Term], Term]) -> Expression:
     """An operation of two numbers, within its fused clamp."""
 
-    def expression(op: Binary, scope: Scope) -> Term:
+    def expression(op: ops.Binary, scope: Scope) -> Term:
         a, b = (terms.bind(scope.body, n, scope.operand(v)) for n, v in (("left", op.a), ("right", op.b)))
         result = combine(a, b)
         return result if op.clamp is None else limited(terms.bind(scope.body, "result", result), *op.clamp)
@@ -112,7 +80,7 @@ def _hard(x: Expr, dtype: str, alpha: float, beta: float) -> Expr:
     return limited(line, 0.0, 1.0).expr
 
 
-def _gelu(op: Gelu, x: Expr, dtype: str) -> Expr:
+def _gelu(op: ops.Gelu, x: Expr, dtype: str) -> Expr:
     half = number(0.5, dtype)
     if op.approximate == "tanh":
         inner = number(math.sqrt(2 / math.pi), dtype) * (x + number(0.044715, dtype) * x * x * x)
@@ -120,23 +88,23 @@ def _gelu(op: Gelu, x: Expr, dtype: str) -> Expr:
     return half * x * call("erfc", dtype, x * number(-math.sqrt(0.5), dtype))
 
 
-def _elu(op: Elu, x: Expr, dtype: str) -> Expr:
+def _elu(op: ops.Elu, x: Expr, dtype: str) -> Expr:
     zero = number(0, dtype)
     below = tir.select(x < zero, x, zero)
     return tir.select(x >= zero, x, number(op.alpha, dtype) * call("expm1", dtype, below))
 
 
-def _prelu(op: Prelu, scope: Scope) -> Term:
+def _prelu(op: ops.Prelu, scope: Scope) -> Term:
     x = terms.bind(scope.body, "value", scope.operand(op.x))
     slope = scope.operand(op.slope)
     return Term(tir.select(x.expr >= number(0, x.dtype), x.expr, slope.expr * x.expr), x.dtype)
 
 
-def _clamp(op: Clamp, scope: Scope) -> Term:
+def _clamp(op: ops.Clamp, scope: Scope) -> Term:
     return limited(terms.bind(scope.body, "value", scope.operand(op.x)), op.minimum, op.maximum)
 
 
-def _cast(op: Cast, scope: Scope) -> Term:
+def _cast(op: ops.Cast, scope: Scope) -> Term:
     """Real to integer goes toward zero and saturates, at 32 bits for types of 2 and 4 bits, whose last bits are kept.
 
     Not-a-number becomes the smallest integer.
@@ -169,7 +137,7 @@ def _uniform(element: object) -> UniformType:
     return element
 
 
-def _quantize(op: Quantize, scope: Scope) -> Term:
+def _quantize(op: ops.Quantize, scope: Scope) -> Term:
     """`clamp(round(x / scale) + zero_point)`: the bounds less the zero point are exact floats up to 16 bits."""
     scales, zero_points = op.to.parameters(op.x.type.shape)
     x = scope.operand(op.x)
@@ -199,14 +167,14 @@ def _half_away(x: Term) -> Expr:
     return call("trunc", x.dtype, moved)
 
 
-def _dequantize(op: Dequantize, scope: Scope) -> Term:
+def _dequantize(op: ops.Dequantize, scope: Scope) -> Term:
     """`f32(code − zero_point) · scale`."""
     scales, zero_points = _uniform(op.x.type.element).parameters(op.x.type.shape)
     code = terms.subtract(scope.operand(op.x), scope.load("zero_point", zero_points.astype(np.int32)))
     return Term(tir.cast(code.expr, "float32") * scope.load("scale", scales).expr, "float32")
 
 
-def _batch_norm(op: BatchNorm, scope: Scope) -> Term:
+def _batch_norm(op: ops.BatchNorm, scope: Scope) -> Term:
     """`x·m + c` where the parameters are constants, else the formula as it stands."""
     x = scope.operand(op.x)
     if all(scope.is_constant(v) for v in op.operands[1:]):
@@ -221,34 +189,34 @@ def _batch_norm(op: BatchNorm, scope: Scope) -> Term:
 
 
 FLOAT_EXPRESSIONS: Mapping[type[Op], Expression] = {
-    Add: _arithmetic(lambda a, b: a + b),
-    Sub: _arithmetic(lambda a, b: a - b),
-    Mul: _arithmetic(lambda a, b: a * b),
-    Div: _arithmetic(lambda a, b: a / b),
-    Pow: _binary(lambda a, b: Term(call("pow", a.dtype, a.expr, b.expr), a.dtype)),
-    Minimum: _binary(smaller),
-    Maximum: _binary(larger),
-    Clamp: _clamp,
-    Cast: _cast,
-    Prelu: _prelu,
-    BatchNorm: _batch_norm,
-    Quantize: _quantize,
-    Dequantize: _dequantize,
-    Sigmoid: _unary(lambda op, x, t: _sigmoid(x, t)),
-    Silu: _unary(lambda op, x, t: x * _sigmoid(x, t)),
-    Tanh: _unary(lambda op, x, t: call("tanh", t, x)),
-    LeakyRelu: _unary(lambda op, x, t: tir.select(x >= number(0, t), x, number(op.alpha, t) * x)),
-    HardSigmoid: _unary(lambda op, x, t: _hard(x, t, op.alpha, op.beta)),
-    HardSwish: _unary(lambda op, x, t: x * _hard(x, t, 1 / 6, 0.5)),
-    Erf: _unary(lambda op, x, t: call("erf", t, x)),
-    Gelu: _unary(_gelu),
-    Elu: _unary(_elu),
-    Exp: _unary(lambda op, x, t: call("exp", t, x)),
-    Log: _unary(lambda op, x, t: call("log", t, x)),
-    Sqrt: _unary(lambda op, x, t: call("sqrt", t, x)),
-    Reciprocal: _unary(lambda op, x, t: number(1, t) / x),
-    Abs: _unary(lambda op, x, t: call("fabs", t, x)),
-    Round: _unary(lambda op, x, t: call("rint", t, x)),
-    Neg: _unary(lambda op, x, t: x * number(-1, t)),  # 0 − x would make +0 of +0
+    ops.Add: _arithmetic(lambda a, b: a + b),
+    ops.Sub: _arithmetic(lambda a, b: a - b),
+    ops.Mul: _arithmetic(lambda a, b: a * b),
+    ops.Div: _arithmetic(lambda a, b: a / b),
+    ops.Pow: _binary(lambda a, b: Term(call("pow", a.dtype, a.expr, b.expr), a.dtype)),
+    ops.Minimum: _binary(smaller),
+    ops.Maximum: _binary(larger),
+    ops.Clamp: _clamp,
+    ops.Cast: _cast,
+    ops.Prelu: _prelu,
+    ops.BatchNorm: _batch_norm,
+    ops.Quantize: _quantize,
+    ops.Dequantize: _dequantize,
+    ops.Sigmoid: _unary(lambda op, x, t: _sigmoid(x, t)),
+    ops.Silu: _unary(lambda op, x, t: x * _sigmoid(x, t)),
+    ops.Tanh: _unary(lambda op, x, t: call("tanh", t, x)),
+    ops.LeakyRelu: _unary(lambda op, x, t: tir.select(x >= number(0, t), x, number(op.alpha, t) * x)),
+    ops.HardSigmoid: _unary(lambda op, x, t: _hard(x, t, op.alpha, op.beta)),
+    ops.HardSwish: _unary(lambda op, x, t: x * _hard(x, t, 1 / 6, 0.5)),
+    ops.Erf: _unary(lambda op, x, t: call("erf", t, x)),
+    ops.Gelu: _unary(_gelu),
+    ops.Elu: _unary(_elu),
+    ops.Exp: _unary(lambda op, x, t: call("exp", t, x)),
+    ops.Log: _unary(lambda op, x, t: call("log", t, x)),
+    ops.Sqrt: _unary(lambda op, x, t: call("sqrt", t, x)),
+    ops.Reciprocal: _unary(lambda op, x, t: number(1, t) / x),
+    ops.Abs: _unary(lambda op, x, t: call("fabs", t, x)),
+    ops.Round: _unary(lambda op, x, t: call("rint", t, x)),
+    ops.Neg: _unary(lambda op, x, t: x * number(-1, t)),  # 0 − x would make +0 of +0
 }
 """Operations that read or give real numbers."""

@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 from qcc.ir import FrontendError, Module, UsageError
 from qcc.passes import loaded_entry_points
 
+from .model_bytes import read_bytes
+
 ENTRY_POINT_GROUP = "qcc.frontends"
 
 #: Bytes from the start of a file that `Frontend.recognizes` sees.
@@ -86,13 +88,7 @@ def frontend_for(path: Path) -> Frontend:
     frontends = registered_frontends().values()
     if path.exists() and not path.is_file() and not path.is_dir():
         raise FrontendError("is not a file", place=str(path), help="give the path of a model file")
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        help = "give the path of a model file"
-        raise FrontendError(f"can't be read: {reason}", place=str(path), help=help) from error
+    head = read_bytes(path, HEAD_BYTES)
     by_content = [f for f in frontends if f.recognizes(head)]
     by_suffix = [f for f in frontends if path.suffix.lower() in f.suffixes]
     if by_suffix and by_content and not set(by_suffix) & set(by_content):

@@ -5,11 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qcc.ir import FrontendError
+from qcc.ir import EvaluationError, FrontendError, IrError, QccError
 
 
 class Unsupported(FrontendError):
     """One reason why one node can't be imported; the importer collects them."""
+
+
+#: What an importer may raise: what it can't import, and what it meets in a node whose parts make no sense.
+IMPORT_ERRORS = (
+    Unsupported,
+    IrError,
+    EvaluationError,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+
+
+def failure_reason(error: Exception) -> str:
+    """Return why a node can't be imported, of one of `IMPORT_ERRORS`."""
+    return error.message if isinstance(error, QccError) else f"is malformed: {str(error) or type(error).__name__}"
 
 
 @dataclass(frozen=True)

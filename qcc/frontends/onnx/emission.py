@@ -10,26 +10,21 @@ import numpy as np
 from qcc.ir import (
     SCALAR_TYPES,
     Array,
-    Dense,
-    Location,
     Module,
     Op,
     Output,
     ScalarType,
     Shape,
-    Stage,
     TensorType,
     UniformType,
     Value,
-    c_identifier,
     drop_dead,
     evaluate_op,
-    free_name,
     replace_op,
     verify,
 )
-from qcc.ir.ops import Constant
 
+from ..collector import Collector
 from ..limits import check_fold_size, check_size
 from .problem import Problem, Unsupported
 
@@ -100,11 +95,8 @@ def narrow_type(scalar: ScalarType) -> ScalarType | None:
     return scalar if scalar.is_narrow else None
 
 
-class Emitter:
+class Emitter(Collector):
     """Collects the operations of a module.
-
-    The operations of a node are kept back until the node is finished, because only then it is known which of their
-    results are the node's, and get the model's names.
 
     Args:
         name: of the module.
@@ -112,16 +104,9 @@ class Emitter:
     """
 
     def __init__(self, name: str, reserved: Iterable[str]) -> None:
-        self.name = c_identifier(name)
-        self.problems: list[Problem] = []
-        self.location = Location()
-        self.hint = "v"
         self._unclaimed = set(reserved)
-        self._names = set(self._unclaimed)
-        self._inputs: list[Value] = []
-        self._ops: list[Op] = []
-        self._outputs: list[Output] = []
-        self._pending: list[Op] = []
+        super().__init__(name, self._unclaimed)
+        self.problems: list[Problem] = []
         self._folded: dict[Any, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = {}
 
     def input(self, name: str, type: TensorType) -> Tensor:
@@ -135,12 +120,9 @@ class Emitter:
         if operands and all(t.array is not None for t in operands):
             return self._fold(op_class, tuple(operands), attributes)
         values = tuple(self.materialize(t) for t in operands)
-        op = op_class(operands=values, location=self.location, **attributes)
-        types = op.infer()
+        types = op_class(operands=values, **attributes).infer()
         check_size(types)
-        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in types)
-        self._pending.append(replace_op(op, results=results))
-        return tuple(Tensor(v.name, value=v) for v in results)
+        return tuple(Tensor(v.name, value=v) for v in self._keep(op_class, values, attributes, types))
 
     def _fold(self, op_class: type[Op], operands: tuple[Tensor, ...], attributes: dict[str, Any]) -> tuple[Tensor, ...]:
         key = (op_class, tuple(sorted(attributes.items())), tuple(map(id, operands)))
@@ -175,16 +157,14 @@ class Emitter:
             self._check_finite(tensor.name, array)
         notes = (("converted", note),) if note else ()
         type = TensorType(array.shape, tensor.narrow or scalar_type(array.dtype))
-        location = Location(self.location.file, tensor.name)
         tensor.value = Value(self._claim(tensor.name), type)
-        self._pending.append(Constant(value=Dense(array), results=(tensor.value,), location=location, notes=notes))
+        self._keep_constant(tensor.value, tensor.name, array, notes)
         return tensor.value
 
     def coded_constant(self, name: str, codes: Array, type: UniformType) -> Tensor:
         """Return a constant of codes in a quantized type."""
         value = Value(self._claim(name), TensorType(codes.shape, type))
-        location = Location(self.location.file, name)
-        self._pending.append(Constant(value=Dense(codes), results=(value,), location=location))
+        self._keep_constant(value, name, codes)
         return Tensor(name, value=value)
 
     def _check_finite(self, name: str, array: Array) -> None:
@@ -203,15 +183,6 @@ class Emitter:
             return name
         return self._unique(name)
 
-    def _unique(self, name: str) -> str:
-        name = free_name(name or "v", self._names)
-        self._names.add(name)
-        return name
-
-    def discard(self) -> None:
-        """Drop the operations of the node: it can't be imported."""
-        self._pending.clear()
-
     def finish(self, names: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
         """Append the node's operations; the results among `tensors` that they define get the model's names."""
         fresh = {v.name for op in self._pending for v in op.results}
@@ -227,22 +198,17 @@ class Emitter:
             elif value is None and tensor.nameless and name:
                 tensor.name, tensor.nameless = name, False
             finished.append(tensor)
-        for op in self._pending:
-            operands = tuple(renamed.get(v.name, v) for v in op.operands)
-            results = tuple(renamed.get(v.name, v) for v in op.results)
-            self._ops.append(replace_op(op, operands=operands, results=results))
-        self._pending.clear()
+        self._flush(renamed)
         return finished
 
     def output(self, name: str, tensor: Tensor) -> None:
         """Add an output of the module."""
         value = self.materialize(tensor)
-        self.finish((), ())
+        self._flush({})
         self._outputs.append(Output(name, value))
 
     def build(self) -> Module:
         """Return the verified module, without operations whose results nothing reads."""
-        module = Module(self.name, Stage.FLOAT, tuple(self._inputs), tuple(self._ops), tuple(self._outputs))
-        module = drop_dead(module)
+        module = drop_dead(self._module())
         verify(module)
         return module

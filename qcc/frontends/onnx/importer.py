@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from pathlib import Path
 
 import onnx
 
-from qcc.ir import EvaluationError, FrontendError, IrError, Location, Module
+from qcc.ir import FrontendError, Location, Module
 
 from ..frontend import Shapes
+from ..importer_tables import no_importer
 from .emission import Emitter, Tensor
 from .functions import inline_functions
 from .graph import describe, node_label, ordered_nodes
 from .interface import input_types, output_mismatch
 from .node import Node
 from .ops import IMPORTERS, MICROSOFT, MICROSOFT_IMPORTERS, importer_for, importer_note
-from .problem import Problem, Unsupported, raise_problems
+from .problem import IMPORT_ERRORS, Problem, failure_reason, raise_problems
 from .reading import check_outline, opset_of
 from .tensor_data import NARROW_TYPES, tensor_array
 
@@ -46,10 +46,6 @@ def import_model(
         return GraphImporter(model, name, folder).run(batch, shapes or {})
     except UnicodeDecodeError as error:  # protobuf decodes a text when it is read
         raise FrontendError("holds names that are not text", place=name, help="the file is damaged") from error
-
-
-# What importers may meet in a node whose inputs or attributes make no sense.
-_MALFORMED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
 
 class GraphImporter:
@@ -117,10 +113,8 @@ class GraphImporter:
         try:
             results = importer(node)
             node.refuse_unread()
-        except (Unsupported, IrError, EvaluationError) as error:
-            return error.message
-        except _MALFORMED as error:
-            return f"is malformed: {str(error) or type(error).__name__}"
+        except IMPORT_ERRORS as error:
+            return failure_reason(error)
         results = (results,) if isinstance(results, Tensor) else results
         unknown = [name for name in proto.output[len(results) :] if name]
         if unknown:
@@ -150,6 +144,4 @@ def _no_importer(proto: onnx.NodeProto) -> str:
         return f"operations of the domain {proto.domain!r} are not supported"
     if proto.domain == MICROSOFT:
         return f"of the domain {MICROSOFT!r} only {', '.join(sorted(MICROSOFT_IMPORTERS))} are supported"
-    close = difflib.get_close_matches(proto.op_type, IMPORTERS, n=1)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ""
-    return importer_note(proto.op_type) or f"there is no importer for this operation{suggestion}"
+    return no_importer(proto.op_type, importer_note(proto.op_type), IMPORTERS)

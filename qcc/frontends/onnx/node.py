@@ -12,26 +12,26 @@ from onnx import AttributeProto
 from qcc.ir import Array, Op, ScalarType
 
 from ..axes import normalized_axes, normalized_axis
+from ..node_inputs import NodeInputs, known
 from .emission import Emitter, Tensor
 from .problem import Unsupported
 
 __all__ = ["Node", "known", "normalized_axes", "normalized_axis"]
 
 
-class Node:
+class Node(NodeInputs[Tensor]):
     """One node of the model.
 
     Attributes:
         op_type: ONNX's name of the operation.
         opset: version of ONNX's operator set that the model uses.
-        inputs: tensors by position, None where an optional one is left out.
         outputs: names of the results, empty where an optional one is left out.
     """
 
     def __init__(self, proto: onnx.NodeProto, opset: int, inputs: Sequence[Tensor | None], emitter: Emitter) -> None:
+        super().__init__(inputs)
         self.op_type = proto.op_type
         self.opset = opset
-        self.inputs = list(inputs)
         self.outputs = list(proto.output)
         self.emitter = emitter
         self._attributes = {a.name: a for a in proto.attribute}
@@ -49,21 +49,6 @@ class Node:
         other = copy.copy(self)
         other._attributes = {n: a for n, a in self._attributes.items() if n != name}
         return other
-
-    def input(self, index: int, what: str = "") -> Tensor:
-        """Return a required input."""
-        tensor = self.optional(index)
-        if tensor is None:
-            raise Unsupported(f"input {index}{f' ({what})' if what else ''} is missing")
-        return tensor
-
-    def optional(self, index: int) -> Tensor | None:
-        """Return an input, None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def constant(self, index: int, what: str) -> Array:
-        """Return the data of a required input that must be known at import."""
-        return known(self.input(index, what), f"input {index} ({what})")
 
     def optional_constant(self, index: int, what: str) -> Array | None:
         """Return the data of an optional input that must be known at import."""
@@ -147,10 +132,3 @@ class Node:
     def like(self, array: Array, tensor: Tensor) -> Tensor:
         """Return a tensor of known data that takes the place of `tensor`, whose name it keeps."""
         return Tensor(tensor.name, array=array, note=tensor.note, nameless=True, narrow=tensor.narrow)
-
-
-def known(tensor: Tensor, what: str) -> Array:
-    """Return the data of a tensor; Unsupported where it is computed at run time."""
-    if tensor.array is None:
-        raise Unsupported(f"{what} is computed at run time, it must be constant")
-    return tensor.array

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..problem import CHANGE_THE_MODEL, Problem, Unsupported
+from ..problem import CHANGE_THE_MODEL, IMPORT_ERRORS, Problem, Unsupported, failure_reason
 from ..problem import raise_problems as raise_all
 
-__all__ = ["Problem", "Unsupported", "raise_problems"]
+__all__ = ["IMPORT_ERRORS", "Problem", "Unsupported", "failure_reason", "raise_problems"]
 
 _HELP = f"{CHANGE_THE_MODEL} (most exporters have options for constant folding, opset version and inference mode)"
 

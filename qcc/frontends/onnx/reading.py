@@ -9,19 +9,15 @@ from google.protobuf.message import DecodeError
 
 from qcc.ir import FrontendError
 
+from ..model_bytes import read_bytes
+
 #: The oldest operator set whose operations are read as they are defined there.
 OLDEST_OPSET = 11
 
 
 def read_model(path: Path) -> onnx.ModelProto:
     """Return the model in a file; FrontendError where there is none. External data is not read."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        help = "give the path of a model file"
-        raise FrontendError(f"can't be read: {reason}", place=str(path), help=help) from error
-    return parse_model(data, str(path))
+    return parse_model(read_bytes(path), str(path))
 
 
 def parse_model(data: bytes, place: str) -> onnx.ModelProto:

@@ -12,7 +12,6 @@ from qcc.ir import (
     Array,
     Dense,
     ElementType,
-    Location,
     Module,
     Op,
     Output,
@@ -21,7 +20,6 @@ from qcc.ir import (
     State,
     TensorType,
     Value,
-    c_identifier,
     drop_dead,
     evaluate_op,
     free_name,
@@ -30,6 +28,7 @@ from qcc.ir import (
 )
 from qcc.ir.ops import Constant, Dequantize, StorageCast
 
+from ..collector import Collector
 from ..limits import check_size
 from ..problem import Unsupported
 
@@ -77,11 +76,8 @@ class Tensor:
         return self.type.element.expressed.is_integer
 
 
-class Emitter:
+class Emitter(Collector):
     """Collects the operations of a module.
-
-    The operations of a node are kept back until the node is finished, because only then it is known which of their
-    results are the node's, and get the model's names.
 
     Args:
         name: of the module.
@@ -89,15 +85,7 @@ class Emitter:
     """
 
     def __init__(self, name: str, file_size: int) -> None:
-        self.name = c_identifier(name)
-        self.location = Location()
-        self.hint = "v"
-        self._names: set[str] = set()
-        self._next: dict[str, int] = {}
-        self._inputs: list[Value] = []
-        self._ops: list[Op] = []
-        self._outputs: list[Output] = []
-        self._pending: list[Op] = []
+        super().__init__(name)
         self._states: list[State] = []
         self._constant_bytes_left = _CONSTANT_SHARE * file_size + _CONSTANT_FREE
 
@@ -119,7 +107,7 @@ class Emitter:
             (tensor,) = self.emit(StorageCast, [tensor], {}) if tensor.type.is_quantized else (tensor,)
             (tensor,) = self.emit(StorageCast, [tensor], {"to": type.element}) if type.is_quantized else (tensor,)
         value = self.materialize(tensor)
-        self.finish((), ())
+        self._flush({})
         self._outputs.append(Output(name, value))
 
     def emit(
@@ -141,10 +129,8 @@ class Emitter:
         check_size(types)
         if operands and all(t.array is not None for t in operands) and _foldable(op_class, operands, types):
             return self._fold(op_class(operands=values, **attributes), operands, types)
-        op = op_class(operands=tuple(map(self.materialize, operands)), location=self.location, **attributes)
-        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in types)
-        self._pending.append(replace_op(op, results=results))
-        return tuple(Tensor(v.name, v.type, value=v) for v in results)
+        kept = self._keep(op_class, tuple(map(self.materialize, operands)), attributes, types)
+        return tuple(Tensor(v.name, v.type, value=v) for v in kept)
 
     def _fold(self, op: Op, operands: Sequence[Tensor], types: Sequence[TensorType]) -> tuple[Tensor, ...]:
         self.take_bytes(sum(t.bytes for t in types))
@@ -175,20 +161,8 @@ class Emitter:
                 raise Unsupported(f"{tensor.name!r} holds a NaN or infinity")
         self.take_bytes(array.nbytes)
         tensor.type, tensor.value = type, Value(self._unique(tensor.name), type)
-        location = Location(self.location.file, tensor.name)
-        self._pending.append(Constant(value=Dense(array), results=(tensor.value,), location=location))
+        self._keep_constant(tensor.value, tensor.name, array)
         return tensor.value
-
-    def _unique(self, name: str) -> str:
-        wish = name or "v"
-        name = free_name(wish, self._names, self._next.get(wish, 1))
-        self._next[wish] = self._next.get(wish, 0) + 1  # where the same wish goes on, so that many stay cheap
-        self._names.add(name)
-        return name
-
-    def discard(self) -> None:
-        """Drop the operations of the node: it can't be imported."""
-        self._pending.clear()
 
     def finish(self, names: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
         """Append the node's operations; the results among `tensors` that they define get the model's names."""
@@ -205,25 +179,20 @@ class Emitter:
                 finished.append(Tensor(name, tensor.type, tensor.array))
             else:
                 finished.append(tensor)
-        for op in self._pending:
-            operands = tuple(renamed.get(v.name, v) for v in op.operands)
-            results = tuple(renamed.get(v.name, v) for v in op.results)
-            self._ops.append(replace_op(op, operands=operands, results=results))
-        self._pending.clear()
+        self._flush(renamed)
         return finished
 
     def output(self, tensor: Tensor) -> None:
         """Add an output of the module, named after the tensor."""
         value = self.materialize(tensor)
-        self.finish((), ())
+        self._flush({})
         taken = {o.name for o in self._outputs} | {s.name for s in self._states}
         name = free_name(tensor.name or "output", taken)
         self._outputs.append(Output(name, value))
 
     def build(self) -> Module:
         """Return the verified module, without operations whose results nothing reads."""
-        module = Module(self.name, Stage.FLOAT, tuple(self._inputs), tuple(self._ops), tuple(self._outputs))
-        module = drop_dead(module.replace(states=tuple(self._states)))
+        module = drop_dead(self._module().replace(states=tuple(self._states)))
         if any(v.type.is_quantized for v in module.values.values()):
             module = module.replace(stage=Stage.QUANTIZED).with_attribute("arithmetic", ARITHMETIC)
         verify(module)

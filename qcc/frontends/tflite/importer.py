@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from qcc.ir import EvaluationError, FrontendError, IrError, Location, Module, nearest
+from qcc.ir import FrontendError, Location, Module, nearest
 
 from ..frontend import Shapes
-from ..problem import Problem, Unsupported, raise_problems
+from ..importer_tables import no_importer
+from ..problem import IMPORT_ERRORS, Problem, Unsupported, failure_reason, raise_problems
 from .defects import Defects
 from .emission import Emitter, Tensor
 from .model_file import FileOperator, FileTensor, ModelFile
@@ -16,9 +16,6 @@ from .node import Node
 from .ops import IMPORTERS, NEWEST_VERSIONS, importer_note
 from .tensor_types import tensor_data, tensor_type
 from .variables import Handle, Variables
-
-# What importers may meet in an operator whose inputs or options make no sense.
-_MALFORMED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
 
 def import_model(file: ModelFile, name: str = "model", batch: int = 1, shapes: Shapes | None = None) -> Module:
@@ -146,7 +143,7 @@ class GraphImporter:
         """Import an operator; return why it can't be, empty where it reads what could not be imported."""
         importer = IMPORTERS.get(operator.name)
         if importer is None:
-            return _no_importer(operator.name)
+            return no_importer(operator.name, importer_note(operator.name), IMPORTERS)
         if any(t.index in self.tensors for t in outputs):
             return "computes a tensor that is there already"
         inputs = [None if i < 0 else self._tensor(i) for i in operator.inputs]
@@ -164,10 +161,8 @@ class GraphImporter:
             if len(results) != len(outputs):
                 return f"has {len(outputs)} results, should have {len(results)}"
             results = tuple(self._declared(node, i, r) for i, r in enumerate(results))
-        except (Unsupported, IrError, EvaluationError) as error:
-            return error.message
-        except _MALFORMED as error:
-            return f"is malformed: {str(error) or type(error).__name__}"
+        except IMPORT_ERRORS as error:
+            return failure_reason(error)
         names = [t.name or f"tensor_{t.index}" for t in outputs]
         self.tensors.update(zip(operator.outputs, self.emitter.finish(names, results), strict=True))
         return None
@@ -211,9 +206,3 @@ class GraphImporter:
                     self._problem(self.graph.tensors[index].label, error.message)
         if not self.graph.outputs:
             self._problem("the model", "has no outputs")
-
-
-def _no_importer(name: str) -> str:
-    close = difflib.get_close_matches(name, IMPORTERS, n=1)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ""
-    return importer_note(name) or f"there is no importer for this operation{suggestion}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from qcc.ir import Array, FrontendError
 
+from ..model_bytes import read_bytes
 from . import schema
 from .flatbuffer import Buffer, Table
 
@@ -179,16 +180,7 @@ class ModelFile:
 
 def read_model(path: Path) -> ModelFile:
     """Return the file at a path; FrontendError where it can't be read or is of another format."""
-    try:
-        size = path.stat().st_size
-        if size > FILE_LIMIT:
-            raise FrontendError(f"has {size} bytes, {FILE_LIMIT} are the limit", place=str(path))
-        data = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        help = "give the path of a model file"
-        raise FrontendError(f"can't be read: {reason}", place=str(path), help=help) from error
-    return ModelFile(data, str(path))
+    return ModelFile(read_bytes(path, limit=FILE_LIMIT), str(path))
 
 
 def _operation(table: Table) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from qcc.ir import SCALAR_TYPES, Array, ElementType, Op, TensorType, UniformType
 from qcc.ir.ops import Clamp, StorageCast, Tanh
 from qcc.passes import KERNEL
 
+from ..node_inputs import NodeInputs
 from ..problem import Unsupported
 from . import schema
 from .defects import Defects
@@ -64,13 +65,12 @@ class OptionReader:
         return f"{container}/{name}" if container else name
 
 
-class Node(OptionReader):
+class Node(OptionReader, NodeInputs[Tensor]):
     """One operator of the model.
 
     Attributes:
         name: of the operation.
         label: how messages name the operator.
-        inputs: tensors by position, None where an optional one is left out.
         outputs: what the file says of the results.
         defects: where to record what is wrong but clear.
         variables: what the model keeps from run to run.
@@ -86,32 +86,14 @@ class Node(OptionReader):
         defects: Defects,
         variables: Variables,
     ) -> None:
-        super().__init__(operator)
+        OptionReader.__init__(self, operator)
+        NodeInputs.__init__(self, inputs)
         self.name = operator.name
         self.label = label
-        self.inputs = list(inputs)
         self.outputs = list(outputs)
         self.emitter = emitter
         self.defects = defects
         self.variables = variables
-
-    def input(self, index: int, what: str = "") -> Tensor:
-        """Return a required input."""
-        tensor = self.optional(index)
-        if tensor is None:
-            raise Unsupported(f"input {index}{f' ({what})' if what else ''} is missing")
-        return tensor
-
-    def optional(self, index: int) -> Tensor | None:
-        """Return an input, None where it is left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def constant(self, index: int, what: str) -> Array:
-        """Return the data of a required input that must be known at import."""
-        tensor = self.input(index, what)
-        if tensor.array is None:
-            raise Unsupported(f"input {index} ({what}) is computed at run time, it must be constant")
-        return tensor.array
 
     def integers(self, index: int, what: str) -> tuple[int, ...]:
         """Return a list of integers that must be known at import."""

@@ -1,62 +1,27 @@
-"""Importers by operation: each family of operations has a module with a table from ONNX's name to a function.
+"""Importers by operation: each family of operations has a module here.
 
-An importer takes a `Node` and returns its results, a tensor or a sequence of tensors.
+Its table `IMPORTERS` leads from ONNX's name to its importer, which takes a `Node` and returns its results, a
+tensor or a sequence of tensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...importer_tables import importer_table
 from ..emission import Tensor
 from ..node import Node
-from . import (
-    activation,
-    arithmetic,
-    composed,
-    convolution,
-    data,
-    folded,
-    indexing,
-    integer_products,
-    linear,
-    movement,
-    normalization,
-    pooling,
-    quantization,
-    quantized,
-    reduction,
-    resizing,
-)
 
 Importer = Callable[[Node], Tensor | Sequence[Tensor]]
 
-_FAMILIES = (
-    activation,
-    arithmetic,
-    composed,
-    convolution,
-    data,
-    folded,
-    indexing,
-    integer_products,
-    linear,
-    movement,
-    normalization,
-    pooling,
-    quantization,
-    quantized,
-    reduction,
-    resizing,
-)
-
 #: The importer of each operation.
-IMPORTERS: dict[str, Importer] = {name: importer for family in _FAMILIES for name, importer in family.IMPORTERS.items()}
+IMPORTERS: dict[str, Importer] = importer_table(__name__, __path__)
 
 #: The domain of ONNX Runtime's own operations.
 MICROSOFT = "com.microsoft"
 
 #: The importer of each operation of that domain.
-MICROSOFT_IMPORTERS: dict[str, Importer] = {**quantization.MICROSOFT_IMPORTERS, **quantized.MICROSOFT_IMPORTERS}
+MICROSOFT_IMPORTERS: dict[str, Importer] = importer_table(__name__, __path__, "MICROSOFT_IMPORTERS")
 
 _NOTES = {
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "control flow is not supported"),

@@ -7,31 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qcc.ir import Op
-from qcc.ir.ops import (
-    Abs,
-    Clamp,
-    Elu,
-    Erf,
-    Exp,
-    Gelu,
-    HardSigmoid,
-    HardSwish,
-    LeakyRelu,
-    Log,
-    Maximum,
-    Minimum,
-    Mul,
-    Neg,
-    Prelu,
-    Reciprocal,
-    Round,
-    Sigmoid,
-    Silu,
-    Sqrt,
-    Sub,
-    Tanh,
-)
+from qcc.ir import Op, ops
 
 from ..emission import Tensor
 from ..node import Node
@@ -47,8 +23,8 @@ def relu(node: Node) -> Tensor:
     """Relu: a clamp at zero."""
     x = node.input(0)
     if x.element.is_integer:
-        return node.emit(Maximum, x, node.known(np.zeros((), x.element.dtype)))
-    return node.emit(Clamp, x, minimum=0.0, maximum=math.inf)
+        return node.emit(ops.Maximum, x, node.known(np.zeros((), x.element.dtype)))
+    return node.emit(ops.Clamp, x, minimum=0.0, maximum=math.inf)
 
 
 def clip(node: Node) -> Tensor:
@@ -56,15 +32,15 @@ def clip(node: Node) -> Tensor:
     x = node.input(0)
     low, high = node.optional(1), node.optional(2)
     if x.element.is_integer or any(t is not None and t.array is None for t in (low, high)):
-        x = x if low is None else node.emit(Maximum, x, low)
-        return x if high is None else node.emit(Minimum, x, high)
+        x = x if low is None else node.emit(ops.Maximum, x, low)
+        return x if high is None else node.emit(ops.Minimum, x, high)
     minimum = -math.inf if low is None else _scalar(low)
     maximum = math.inf if high is None else _scalar(high)
     if math.isnan(minimum) or math.isnan(maximum):
         raise Unsupported("a bound is NaN")
     if (minimum, maximum) == (-math.inf, math.inf):
         return x
-    return node.emit(Clamp, x, minimum=min(minimum, maximum), maximum=maximum)
+    return node.emit(ops.Clamp, x, minimum=min(minimum, maximum), maximum=maximum)
 
 
 def _scalar(tensor: Tensor) -> float:
@@ -75,23 +51,23 @@ def _scalar(tensor: Tensor) -> float:
 
 def leaky_relu(node: Node) -> Tensor:
     """LeakyRelu."""
-    return node.emit(LeakyRelu, node.input(0), alpha=node.get_float("alpha", 0.01))
+    return node.emit(ops.LeakyRelu, node.input(0), alpha=node.get_float("alpha", 0.01))
 
 
 def prelu(node: Node) -> Tensor:
     """PRelu: the slope broadcasts to the input."""
-    return node.emit(Prelu, node.input(0), node.input(1))
+    return node.emit(ops.Prelu, node.input(0), node.input(1))
 
 
 def elu(node: Node) -> Tensor:
     """Elu."""
-    return node.emit(Elu, node.input(0), alpha=node.get_float("alpha", 1.0))
+    return node.emit(ops.Elu, node.input(0), alpha=node.get_float("alpha", 1.0))
 
 
 def hard_sigmoid(node: Node) -> Tensor:
     """HardSigmoid."""
     alpha, beta = node.get_float("alpha", 0.2), node.get_float("beta", 0.5)
-    return node.emit(HardSigmoid, node.input(0), alpha=alpha, beta=beta)
+    return node.emit(ops.HardSigmoid, node.input(0), alpha=alpha, beta=beta)
 
 
 def gelu(node: Node) -> Tensor:
@@ -99,50 +75,50 @@ def gelu(node: Node) -> Tensor:
     approximate = node.get_string("approximate", "none")
     if approximate not in ("none", "tanh"):
         raise Unsupported(f"attribute 'approximate' is {approximate!r}")
-    return node.emit(Gelu, node.input(0), approximate=approximate)
+    return node.emit(ops.Gelu, node.input(0), approximate=approximate)
 
 
 def swish(node: Node) -> Tensor:
     """Swish: `x · sigmoid(alpha · x)`."""
     x, alpha = node.input(0), node.get_float("alpha", 1.0)
     if alpha == 1:
-        return node.emit(Silu, x)
-    scaled = node.emit(Mul, x, node.known(np.asarray(alpha, x.element.dtype)))
-    return node.emit(Mul, x, node.emit(Sigmoid, scaled))
+        return node.emit(ops.Silu, x)
+    scaled = node.emit(ops.Mul, x, node.known(np.asarray(alpha, x.element.dtype)))
+    return node.emit(ops.Mul, x, node.emit(ops.Sigmoid, scaled))
 
 
 def absolute(node: Node) -> Tensor:
     """Abs; of integers the larger of x and −x."""
     x = node.input(0)
-    return node.emit(Maximum, x, negative(node)) if x.element.is_integer else node.emit(Abs, x)
+    return node.emit(ops.Maximum, x, negative(node)) if x.element.is_integer else node.emit(ops.Abs, x)
 
 
 def negative(node: Node) -> Tensor:
     """Neg; of integers 0 − x."""
     x = node.input(0)
     if x.element.is_integer:
-        return node.emit(Sub, node.known(np.zeros((), x.element.dtype)), x)
-    return node.emit(Neg, x)
+        return node.emit(ops.Sub, node.known(np.zeros((), x.element.dtype)), x)
+    return node.emit(ops.Neg, x)
 
 
 IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
     "Abs": absolute,
     "Clip": clip,
     "Elu": elu,
-    "Erf": _plain(Erf),
-    "Exp": _plain(Exp),
+    "Erf": _plain(ops.Erf),
+    "Exp": _plain(ops.Exp),
     "Gelu": gelu,
     "HardSigmoid": hard_sigmoid,
-    "HardSwish": _plain(HardSwish),
+    "HardSwish": _plain(ops.HardSwish),
     "LeakyRelu": leaky_relu,
-    "Log": _plain(Log),
+    "Log": _plain(ops.Log),
     "Neg": negative,
     "PRelu": prelu,
-    "Reciprocal": _plain(Reciprocal),
+    "Reciprocal": _plain(ops.Reciprocal),
     "Relu": relu,
-    "Round": _plain(Round),
-    "Sigmoid": _plain(Sigmoid),
-    "Sqrt": _plain(Sqrt),
+    "Round": _plain(ops.Round),
+    "Sigmoid": _plain(ops.Sigmoid),
+    "Sqrt": _plain(ops.Sqrt),
     "Swish": swish,
-    "Tanh": _plain(Tanh),
+    "Tanh": _plain(ops.Tanh),
 }

@@ -1,56 +1,21 @@
-"""Importers by operation: each family of operations has a module with a table from TFLite's name to a function.
+"""Importers by operation: each family of operations has a module here.
 
-An importer takes a `Node` and returns its results, a tensor or a sequence of tensors.
+Its table `IMPORTERS` leads from TFLite's name to its importer, which takes a `Node` and returns its results, a
+tensor or a sequence of tensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...importer_tables import importer_table
 from ..emission import Tensor
 from ..node import Node
-from . import (
-    activation,
-    arithmetic,
-    conversion,
-    convolution,
-    indexing,
-    joining,
-    linear,
-    lstm,
-    normalization,
-    padding,
-    pooling,
-    recurrent,
-    reduction,
-    resizing,
-    shape,
-    variable,
-)
 
 Importer = Callable[[Node], Tensor | Sequence[Tensor]]
 
-_FAMILIES = (
-    activation,
-    arithmetic,
-    conversion,
-    convolution,
-    indexing,
-    joining,
-    linear,
-    lstm,
-    normalization,
-    padding,
-    pooling,
-    recurrent,
-    reduction,
-    resizing,
-    shape,
-    variable,
-)
-
 #: The importer of each operation.
-IMPORTERS: dict[str, Importer] = {name: importer for family in _FAMILIES for name, importer in family.IMPORTERS.items()}
+IMPORTERS: dict[str, Importer] = importer_table(__name__, __path__)
 
 #: The newest version of an operation that is known, where a newer one may mean something else.
 NEWEST_VERSIONS: dict[str, int] = {
