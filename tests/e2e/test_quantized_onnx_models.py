@@ -1,8 +1,8 @@
 """Models that ONNX Runtime's own `quantize_static` makes of the shared float models, compiled as they are quantized.
 
 Compared with ONNX Runtime's integer kernels, which it uses for uint8 by default and for int8 with the session option
-`session.qdqisint8allowed`. Its default session computes int8 convolutions of QDQ models in binary32, in an order of its
-own: there the codes of some elements near ties differ, and what follows from them.
+`session.qdqisint8allowed`. Its default session computes the int8 layers around residual connections in binary32: there
+the codes of some elements near ties differ, and what follows from them (docs/arithmetic-ort.md).
 """
 
 from __future__ import annotations
