@@ -40,7 +40,7 @@ from .interpolated_functions import (
     sigmoid_table,
 )
 from .module import Module, Output, State
-from .naming import c_identifier, free_name
+from .naming import UniqueNames, c_identifier, free_name
 from .op import (
     ANY_STAGE,
     REAL_STAGES,
@@ -118,6 +118,7 @@ __all__ = [  # by topic
     "Shape",
     "TensorType",
     "UniformType",
+    "UniqueNames",
     # operations and modules
     "ANY_STAGE",
     "REAL_STAGES",

@@ -8,7 +8,7 @@ from typing import Any
 from .attributes import check_names
 from .errors import IrError
 from .module import Module, Output, State
-from .naming import c_identifier, free_name
+from .naming import UniqueNames, c_identifier
 from .op import Op, Stage, check_arity, replace_op, required_attributes
 from .ops.constant import Constant
 from .types import Array, TensorType
@@ -33,20 +33,18 @@ class Builder:
         self._inputs: list[Value] = []
         self._outputs: list[Output] = []
         self._states: list[State] = []
-        self._names: set[str] = set()
+        self._names = UniqueNames()
         self._definitions: dict[str, Op] = {}
 
     def unique(self, name: str) -> str:
         """Return `name`, with the first free number behind it where it is taken, and reserve it."""
-        name = free_name(name or "v", self._names)
-        self._names.add(name)
-        return name
+        return self._names.unique(name)
 
     def input(self, name: str, type: TensorType) -> Value:
         """Add an input."""
         if name in self._names:
             raise IrError(f"two inputs or values are named {name!r}")
-        self._names.add(name)
+        self._names.take(name)
         self._inputs.append(Value(name, type))
         return self._inputs[-1]
 
@@ -92,7 +90,7 @@ class Builder:
 
     def append(self, op: Op) -> tuple[Value, ...]:
         """Append an operation as it is (its result names must be free or reserved)."""
-        self._names.update(v.name for v in op.results)
+        self._names.take(*(v.name for v in op.results))
         self._definitions.update((v.name, op) for v in op.results)
         self.ops.append(op)
         return op.results

@@ -14,9 +14,9 @@ from qcc.ir import (
     Output,
     Stage,
     TensorType,
+    UniqueNames,
     Value,
     c_identifier,
-    free_name,
     replace_op,
 )
 from qcc.ir.ops import Constant
@@ -42,8 +42,7 @@ class Collector:
         self.name = c_identifier(name)
         self.location = Location()
         self.hint = "v"
-        self._names = set(reserved)
-        self._next: dict[str, int] = {}
+        self._names = UniqueNames(reserved)
         self._inputs: list[Value] = []
         self._ops: list[Op] = []
         self._outputs: list[Output] = []
@@ -53,19 +52,12 @@ class Collector:
         """Drop the operations of the node: it can't be imported."""
         self._pending.clear()
 
-    def _unique(self, name: str) -> str:
-        wish = name or "v"
-        name = free_name(wish, self._names, self._next.get(wish, 1))
-        self._next[wish] = self._next.get(wish, 0) + 1  # where the same wish goes on, so that many stay cheap
-        self._names.add(name)
-        return name
-
     def _keep(
         self, op_class: type[Op], operands: Sequence[Value], attributes: Mapping[str, Any], types: Sequence[TensorType]
     ) -> tuple[Value, ...]:
         """Return the results, of the given types, of an operation of the node."""
         op = op_class(operands=tuple(operands), location=self.location, **attributes)
-        results = tuple(Value(self._unique(f"{self.hint}_{op.name}"), t) for t in types)
+        results = tuple(Value(self._names.unique(f"{self.hint}_{op.name}"), t) for t in types)
         self._pending.append(replace_op(op, results=results))
         return results
 

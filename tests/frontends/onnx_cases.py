@@ -28,6 +28,7 @@ from onnx import numpy_helper
 
 from qcc.frontends.onnx import IMPORTERS, import_model
 from qcc.frontends.onnx.ops import folded
+from qcc.frontends.onnx.reading import OLDEST_OPSET
 from qcc.ir import Array, Module
 
 #: Operations that exist only on constants.
@@ -64,6 +65,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Squeeze": (1,),
     "Tile": (1,),
     "Unsqueeze": (1,),
+    "Upsample": (1,),
     **dict.fromkeys(FOLDED, _ALL),
 }
 
@@ -162,13 +164,15 @@ def specialise(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> tuple[onn
 
 
 def raise_opset(model: onnx.ModelProto) -> None:
-    """Let a model of an opset before 11 say 11, where its operations have the same definition there."""
+    """Let a model of an opset older than qcc reads say the oldest, where its operations have the same definition."""
     (imported,) = [i for i in model.opset_import if i.domain == ""]
-    if imported.version >= 11:
+    if imported.version >= OLDEST_OPSET:
         return
-    definitions = [[onnx.defs.get_schema(n.op_type, v) for n in model.graph.node] for v in (imported.version, 11)]
-    before, at_11 = ([schema.since_version for schema in schemas] for schemas in definitions)
-    imported.version = 11 if before == at_11 else imported.version
+    definitions = [
+        [onnx.defs.get_schema(n.op_type, v) for n in model.graph.node] for v in (imported.version, OLDEST_OPSET)
+    ]
+    before, after = ([schema.since_version for schema in schemas] for schemas in definitions)
+    imported.version = OLDEST_OPSET if before == after else imported.version
 
 
 def plain_array(data: object) -> Array | None:

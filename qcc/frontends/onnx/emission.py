@@ -181,7 +181,7 @@ class Emitter(Collector):
         if name in self._unclaimed:
             self._unclaimed.discard(name)
             return name
-        return self._unique(name)
+        return self._names.unique(name)
 
     def finish(self, names: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
         """Append the node's operations; the results among `tensors` that they define get the model's names."""

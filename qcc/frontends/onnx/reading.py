@@ -11,8 +11,9 @@ from qcc.ir import FrontendError
 
 from ..model_bytes import read_bytes
 
-#: The oldest operator set whose operations are read as they are defined there.
-OLDEST_OPSET = 11
+#: The oldest operator set whose operations are read as they are defined there; before it, operands broadcast by an
+#: attribute `axis`.
+OLDEST_OPSET = 7
 
 
 def read_model(path: Path) -> onnx.ModelProto:

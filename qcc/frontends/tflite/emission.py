@@ -91,7 +91,7 @@ class Emitter(Collector):
 
     def input(self, name: str, type: TensorType) -> Tensor:
         """Add an input of the module."""
-        self._inputs.append(Value(self._unique(name), type))
+        self._inputs.append(Value(self._names.unique(name), type))
         return Tensor(name, type, value=self._inputs[-1])
 
     def state(self, name: str, type: TensorType, initial: Array) -> Tensor:
@@ -160,7 +160,7 @@ class Emitter(Collector):
             if not np.isfinite(array).all():
                 raise Unsupported(f"{tensor.name!r} holds a NaN or infinity")
         self.take_bytes(array.nbytes)
-        tensor.type, tensor.value = type, Value(self._unique(tensor.name), type)
+        tensor.type, tensor.value = type, Value(self._names.unique(tensor.name), type)
         self._keep_constant(tensor.value, tensor.name, array)
         return tensor.value
 
@@ -173,7 +173,7 @@ class Emitter(Collector):
             value = tensor.value
             if value is not None and tensor.array is None and value.name in fresh:
                 if value.name not in renamed:
-                    renamed[value.name] = Value(self._unique(name), value.type)
+                    renamed[value.name] = Value(self._names.unique(name), value.type)
                 finished.append(Tensor(name, value.type, value=renamed[value.name]))
             elif tensor.array is not None and value is None:
                 finished.append(Tensor(name, tensor.type, tensor.array))

@@ -30,7 +30,7 @@ def relu(node: Node) -> Tensor:
 def clip(node: Node) -> Tensor:
     """Clip: a clamp where the bounds of real numbers are known; with min above max, everything becomes max."""
     x = node.input(0)
-    low, high = node.optional(1), node.optional(2)
+    low, high = _bounds(node)
     if x.element.is_integer or any(t is not None and t.array is None for t in (low, high)):
         x = x if low is None else node.emit(ops.Maximum, x, low)
         return x if high is None else node.emit(ops.Minimum, x, high)
@@ -41,6 +41,16 @@ def clip(node: Node) -> Tensor:
     if (minimum, maximum) == (-math.inf, math.inf):
         return x
     return node.emit(ops.Clamp, x, minimum=min(minimum, maximum), maximum=maximum)
+
+
+def _bounds(node: Node) -> tuple[Tensor | None, Tensor | None]:
+    """Return both bounds, None where there is none: attributes before opset 11, inputs since."""
+    if node.opset >= 11:
+        return node.optional(1), node.optional(2)
+    largest = float(np.finfo(np.float32).max)
+    limits = (node.get_float("min", -largest), -largest), (node.get_float("max", largest), largest)
+    given = [None if bound == none else node.known(np.asarray(bound, np.float32)) for bound, none in limits]
+    return given[0], given[1]
 
 
 def _scalar(tensor: Tensor) -> float:

@@ -65,7 +65,8 @@ def _transposed_padding(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return what to cut (begin, end) from the `full` height and width; negative where something is to be added.
 
-    `output_shape` or `auto_pad` decide; the odd row goes to the end, to the beginning for SAME_LOWER.
+    `output_shape` or `auto_pad` decide; the odd row goes to the end, to the beginning for SAME_LOWER. Where definitions
+    before opset 11 say otherwise, and ONNX Runtime does not follow them, is Unsupported.
     """
     auto = node.get_string("auto_pad", "NOTSET")
     wished = node.get_ints("output_shape")[-spatial:]
@@ -79,6 +80,8 @@ def _transposed_padding(
     cuts = []
     for size, target in zip(full, targets, strict=True):
         total = size - target
+        if node.opset < 11 and ((total > 0 and total % 2) or (not wished and max(strides) > 1)):
+            raise Unsupported(f"opset {node.opset} does not say clearly where it pads: give 'pads'")
         small, large = (total // 2, total - total // 2) if total > 0 else (0, total)
         cuts.append((small, large) if auto == "SAME_UPPER" or total < 0 else (large, small))
     return cuts[0], cuts[1]

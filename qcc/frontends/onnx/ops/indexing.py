@@ -15,8 +15,7 @@ from ..problem import Unsupported
 def slice_(node: Node) -> Tensor:
     """Slice: bounds beyond the tensor are cut; steps may be negative."""
     x = node.input(0)
-    starts, ends = node.constant_ints(1, "starts") or (), node.constant_ints(2, "ends") or ()
-    given, steps = node.constant_ints(3, "axes"), node.constant_ints(4, "steps") or (1,) * len(starts)
+    starts, ends, given, steps = _bounds(node)
     axes = normalized_axes(tuple(range(len(starts))) if given is None else given, x.rank)
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         raise Unsupported("starts, ends, axes and steps must be of one length, steps not 0")
@@ -28,6 +27,15 @@ def slice_(node: Node) -> Tensor:
     if starting == (0,) * x.rank and sizes == x.shape and all(s > 0 for s in strides):
         return x
     return node.emit(Slice, x, starts=starting, sizes=sizes, strides=strides)
+
+
+def _bounds(node: Node) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...] | None, tuple[int, ...]]:
+    """Return starts, ends, axes (None for the first ones) and steps: attributes before opset 10, inputs since."""
+    if node.opset < 10:
+        starts, axes = node.get_ints("starts"), node.get_ints("axes") if node.has("axes") else None
+        return starts, node.get_ints("ends"), axes, (1,) * len(starts)
+    starts, ends = node.constant_ints(1, "starts") or (), node.constant_ints(2, "ends") or ()
+    return starts, ends, node.constant_ints(3, "axes"), node.constant_ints(4, "steps") or (1,) * len(starts)
 
 
 def _indices(size: int, start: int, end: int, step: int) -> range:
@@ -77,7 +85,7 @@ def pad(node: Node) -> Tensor:
     mode = node.get_string("mode", "constant")
     if mode not in _PAD_MODES:
         raise Unsupported(f"attribute 'mode' is {mode!r}")
-    value = _pad_value(node) if mode == "constant" else 0.0
+    value = _pad_value(node)
     low, high = _pad_counts(node, x.rank)
     x = _cut(node, x, low, high)
     low, high = tuple(max(c, 0) for c in low), tuple(max(c, 0) for c in high)
@@ -89,6 +97,8 @@ def pad(node: Node) -> Tensor:
 
 
 def _pad_value(node: Node) -> float:
+    if node.opset < 11:
+        return node.get_float("value", 0.0)
     array = node.optional_constant(2, "constant_value")
     if array is None or not array.size:
         return 0.0
@@ -99,8 +109,8 @@ def _pad_value(node: Node) -> float:
 
 
 def _pad_counts(node: Node, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return how many elements to add before and after, by axis."""
-    pads = node.constant_ints(1, "pads") or ()
+    """Return how many elements to add before and after, by axis: an attribute before opset 11, an input since."""
+    pads = node.get_ints("pads") if node.opset < 11 else node.constant_ints(1, "pads") or ()
     given = node.constant_ints(3, "axes")
     axes = normalized_axes(tuple(range(rank)) if given is None else given, rank)
     if len(pads) != 2 * len(axes):

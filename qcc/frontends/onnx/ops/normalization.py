@@ -21,6 +21,8 @@ def batch_normalization(node: Node) -> Tensor:
     if any(node.wants(i) for i in range(1, 5)):
         raise Unsupported("its statistics are not supported as outputs: export the model for inference")
     node.ignore("momentum")  # of training
+    if not node.get_int("spatial", 1):  # before opset 9
+        raise Unsupported("attribute 'spatial' is 0: statistics of each pixel are not supported")
     x, parameters = node.input(0), [node.input(i) for i in range(1, 5)]
     epsilon = node.get_float("epsilon", 1e-5)
     if x.rank not in (3, 4):
@@ -64,7 +66,8 @@ def dropout(node: Node) -> list[Tensor]:
     if training is not None and training.any() and (ratio is None or ratio.any()):
         raise Unsupported("training_mode is true: export the model for inference")
     x = node.input(0)
-    return [x, node.known(np.ones(x.shape, np.bool_))] if node.wants(1) else [x]
+    mask = np.bool_ if node.opset >= 10 else x.element.dtype
+    return [x, node.known(np.ones(x.shape, mask))] if node.wants(1) else [x]
 
 
 IMPORTERS = {
