@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from .cpu_check import CpuCheck
 from .cross import Emulator, LinkRecipe, clang, gcc, zig
 from .registry import register_family
 from .target import Target, TargetFamily, host_cpu_flags
@@ -55,19 +56,35 @@ ARMV7_CPUS = ("cortex-a7", "cortex-a9", "cortex-a15")
 _FLAGS = {"neon": ("asimd",), "dotprod": ("asimd", "asimddp"), "i8mm": ("asimd", "asimddp", "i8mm")}
 """What /proc/cpuinfo calls the features of AArch64."""
 
+_HWCAP, _HWCAP2 = 16, 26
+"""The words of the auxiliary vector in which Linux tells every process what the processor has (AT_HWCAP, AT_HWCAP2)."""
+
+
+def _asks_linux(entry: int, bits: int, names: str) -> str:
+    """Return the statements that refuse a processor without all `bits` of a word of the auxiliary vector."""
+    return (
+        "    extern unsigned long getauxval(unsigned long);\n"
+        f"    if ((getauxval({entry}) & 0x{bits:x}u) != 0x{bits:x}u) {{ /* {names} */\n"
+        "        return 0;\n"
+        "    }\n"
+    )
+
+
+_DOTPROD_CHECK = _asks_linux(_HWCAP, 1 << 20, "AT_HWCAP: ASIMDDP")
 _CHECKS = {
     "neon": "",
-    "dotprod": "    extern unsigned long getauxval(unsigned long);\n"
-    "    return (int)(getauxval(16) >> 20 & 1u); /* AT_HWCAP, HWCAP_ASIMDDP */\n",
-    "i8mm": "    extern unsigned long getauxval(unsigned long);\n"
-    "    return (int)(getauxval(16) >> 20 & getauxval(26) >> 13 & 1u); /* HWCAP_ASIMDDP, HWCAP2_I8MM */\n",
+    "dotprod": _DOTPROD_CHECK,
+    "i8mm": _DOTPROD_CHECK + _asks_linux(_HWCAP2, 1 << 13, "AT_HWCAP2: I8MM"),
 }
-"""How the code itself finds out whether a processor has them: Linux tells it to every process."""
+"""How the code itself finds out whether a processor has the features of AArch64."""
 
-_ARMV7_CHECK = (
-    "    extern unsigned long getauxval(unsigned long);\n"
-    "    return (int)(getauxval(16) >> 12 & 1u); /* AT_HWCAP, HWCAP_NEON */\n"
-)
+_ARMV7_CHECK = _asks_linux(_HWCAP, 1 << 12, "AT_HWCAP: NEON")
+_VIRTUALIZED_CHECK = _asks_linux(_HWCAP, 1 << 12 | 7 << 16, "AT_HWCAP: NEON, VFPv4, IDIVA, IDIVT")
+_ARMV7_CHECKS = {"cortex-a7": _VIRTUALIZED_CHECK, "cortex-a15": _VIRTUALIZED_CHECK}
+"""What LLVM uses of processors of ARMv7 beyond NEON: integer division, fused multiply-add."""
+
+_NO_SVE = ("-sve",)
+"""LLVM must not use the scalable vectors that a named processor has: the check asks for the feature alone."""
 
 _TABLES: dict[str, str] = {
     "neon": "qcc.targets.arm_instructions:NEON",
@@ -87,6 +104,7 @@ def arm_llvm(level: str, cpu: str = "") -> LlvmTarget:
     triple = ARMV7
     if level != "armv7":
         features, triple = tuple(f"+{name}" for name in levels[: levels.index(level) + 1]), AARCH64
+        features += _NO_SVE if cpu else ()
     entries: LlvmTarget = (("kind", "llvm"), ("mtriple", triple), ("mcpu", cpu or "generic"), ("mattr", features))
     return (*entries, ("mfloat-abi", "hard")) if level == "armv7" else entries
 
@@ -113,16 +131,15 @@ class ArmLinuxFamily(TargetFamily):
 
     def _aarch64(self, feature: str, cpu: str) -> Target:
         march = {"neon": "armv8-a", "dotprod": "armv8.2-a+dotprod", "i8mm": "armv8.2-a+dotprod+i8mm"}[feature]
+        chips = (f"-march={march}",), ("-march=armv8-a",)
+        packages = "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
         link = LinkRecipe(
             compilers=(
-                clang(f"--target={AARCH64}", "-fPIC", f"-march={march}"),
-                gcc(AARCH64, "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross", "-fPIC", f"-march={march}"),
+                clang((f"--target={AARCH64}", "-fPIC"), *chips),
+                gcc(AARCH64, packages, ("-fPIC",), *chips),
                 zig("-target", "aarch64-linux-musl", "-fPIC"),
             ),
-            linkers=(
-                gcc(AARCH64, "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross", f"-march={march}"),
-                zig("-target", "aarch64-linux-musl"),
-            ),
+            linkers=(gcc(AARCH64, packages, (), *chips), zig("-target", "aarch64-linux-musl")),
             sources=("linux_files.c",),
         )
         return Target(
@@ -137,17 +154,17 @@ class ArmLinuxFamily(TargetFamily):
             alignment=16,
             link=link,
             emulator=Emulator("qemu-aarch64", ("-cpu", "max"), "apt-get install qemu-user"),
-            cpu_check=_CHECKS[feature],
+            cpu_check=CpuCheck(_CHECKS[feature]),
         )
 
     def _armv7(self, cpu: str) -> Target:
-        flags = ("-fPIC", "-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard")
-        hosted = gcc(
-            "arm-linux-gnueabihf", "apt-get install gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", *flags, "-marm"
-        )
-        musl = zig("-target", "arm-linux-musleabihf", "-fPIC", "-mcpu=generic+v7a+neon")
+        flags = ("-fPIC", "-march=armv7-a", "-mfloat-abi=hard", "-marm")
+        chips = ("-mfpu=neon",), ("-mfpu=vfpv3-d16",)
+        packages = "apt-get install gcc-arm-linux-gnueabihf libc6-dev-armhf-cross"
+        hosted = gcc("arm-linux-gnueabihf", packages, flags, *chips)
+        musl = zig("-target", "arm-linux-musleabihf", "-fPIC", "-mcpu=generic+v7a+vfp3d16")
         link = LinkRecipe(
-            compilers=(clang(f"--target={ARMV7}", *flags, "-marm"), hosted, musl),
+            compilers=(clang((f"--target={ARMV7}", *flags), *chips), hosted, musl),
             linkers=(hosted, musl),
             sources=("linux_files.c",),
         )
@@ -163,7 +180,7 @@ class ArmLinuxFamily(TargetFamily):
             alignment=16,
             link=link,
             emulator=Emulator("qemu-arm", ("-cpu", "max"), "apt-get install qemu-user"),
-            cpu_check=_ARMV7_CHECK,
+            cpu_check=CpuCheck(_ARMV7_CHECKS.get(cpu, _ARMV7_CHECK)),
         )
 
     def native(self) -> Target | None:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .cross import CrossCompiler, Emulator, LinkRecipe, clang
+from .cortex_m_cpu_check import M4_CHECK, M7_CHECK, M55_CHECK, CortexMCheck
+from .cross import NO_LIBRARY_CALLS, CrossCompiler, Emulator, LinkRecipe, clang
 from .registry import register_family
 from .target import Target, TargetFamily
 
 THUMBV7EM, THUMBV81M = "thumbv7em-none-eabi", "thumbv8.1m.main-none-eabi"
-
-_ID_ISAR3 = (
-    "    const uint32_t part = *(const volatile uint32_t *)0xE000ED00u >> 4 & 0xFFFu; /* CPUID */\n"
-    "    const uint32_t simd = *(const volatile uint32_t *)0xE000ED6Cu >> 4 & 15u; /* ID_ISAR3 */\n"
-    "    return part == 0xC24u || simd >= 3u; /* a Cortex-M4, or another with the DSP extension */\n"
-)
-_MVFR1 = "    return (*(const volatile uint32_t *)0xE000EF44u >> 8 & 15u) >= 1u; /* MVFR1.MVE: Helium */\n"
 
 _PACKAGES = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 
@@ -53,7 +47,7 @@ class CortexM:
         gcc: flags for GCC.
         machine: of QEMU.
         flash, ram: origin and length, as a linker script writes them.
-        check: statements of C that find out whether a processor has what the code needs.
+        check: how code finds out whether a processor has what it needs.
     """
 
     triple: str
@@ -63,7 +57,7 @@ class CortexM:
     machine: str
     flash: str
     ram: str
-    check: str
+    check: CortexMCheck
 
 
 _PSRAM = "0x21000000, LENGTH = 16M"
@@ -77,7 +71,7 @@ CORTEX_M: dict[str, CortexM] = {
         "mps2-an386",
         "0x00000400, LENGTH = 4M - 1K",
         _PSRAM,
-        _ID_ISAR3,
+        M4_CHECK,
     ),
     "cortex-m7": CortexM(
         THUMBV7EM,
@@ -87,7 +81,7 @@ CORTEX_M: dict[str, CortexM] = {
         "mps2-an500",
         "0x00000400, LENGTH = 4M - 1K",
         "0x60000000, LENGTH = 16M",
-        _ID_ISAR3,
+        M7_CHECK,
     ),
     "cortex-m55": CortexM(
         THUMBV81M,
@@ -97,7 +91,7 @@ CORTEX_M: dict[str, CortexM] = {
         "mps3-an547",
         "0x60000000, LENGTH = 128M",
         "0x68000000, LENGTH = 128M",
-        _MVFR1,
+        M55_CHECK,
     ),
 }
 """The processors by LLVM's names; the first of a triple is what the triple alone means."""
@@ -133,7 +127,8 @@ class CortexMFamily(TargetFamily):
         self.refuse(triple, features, own, cpu, tuple(known))
         name = cpu or next(iter(known))
         chip = known[name]
-        gcc = CrossCompiler("arm-none-eabi-gcc", chip.gcc, _PACKAGES, _LINK_FLAGS, has_libc=True)
+        gcc = CrossCompiler("arm-none-eabi-gcc", chip.gcc, _BASELINE, _PACKAGES, _LINK_FLAGS, has_libc=True)
+        clang_flags = (f"--target={triple}", "-mfloat-abi=soft"), (f"-mcpu={name}",), ("-mcpu=cortex-m0",)
         in_c = ACLE in features
         machine_code: tuple[tuple[str, str | int | tuple[str, ...]], ...] = (
             ("kind", "llvm"),
@@ -154,7 +149,7 @@ class CortexMFamily(TargetFamily):
             machine=name,
             alignment=16,
             link=LinkRecipe(
-                compilers=(clang(f"--target={triple}", f"-mcpu={name}", "-mfloat-abi=soft"), gcc),
+                compilers=(clang(*clang_flags), gcc),
                 linkers=(gcc,),
                 sources=("semihosting_files.c", "cortex_m_start.c"),
                 script=LINKER_SCRIPT.format(machine=chip.machine, flash=chip.flash, ram=chip.ram),
@@ -162,10 +157,12 @@ class CortexMFamily(TargetFamily):
             emulator=Emulator(
                 "qemu-system-arm", ("-machine", chip.machine), "apt-get install qemu-system-arm", system=True
             ),
-            cpu_check=chip.check,
+            cpu_check=chip.check.of_source() if in_c else chip.check.of_machine_code(),
         )
 
 
+_BASELINE = ("-mcpu=cortex-m0", "-mthumb", "-mfloat-abi=soft", *NO_LIBRARY_CALLS)
+"""Armv6-M, which every Cortex-M runs."""
 _LINK_FLAGS = ("-nostartfiles", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments")
 
 CORTEX_M_FAMILY = register_family(CortexMFamily())

@@ -18,6 +18,8 @@ class CrossCompiler:
     Attributes:
         program: its name, or `zig`.
         flags: what selects the chip, for compiling and for linking.
+        baseline: what selects the weakest processor of the family instead, for code that comes before the check of the
+            processor: the entry functions and the harness.
         install: what brings it, as a help text says: `apt-get install gcc-aarch64-linux-gnu`.
         link_flags: what a program needs beyond `flags`.
         has_libc: programs get the start code, the C library and libm of the compiler; else they bring their own start
@@ -26,6 +28,7 @@ class CrossCompiler:
 
     program: str
     flags: tuple[str, ...]
+    baseline: tuple[str, ...]
     install: str
     link_flags: tuple[str, ...] = ()
     has_libc: bool = False
@@ -58,6 +61,8 @@ class Emulator:
         install: what brings it.
         system: a whole machine, whose program reads and writes files by semihosting; else a Linux process.
         unit: what QEMU's plugins count as one instruction: `instructions`, on Hexagon `packets`.
+        limit: what to do where a program dies because the emulator does not know all of the chip's instructions; empty:
+            it knows them.
     """
 
     program: str
@@ -65,19 +70,35 @@ class Emulator:
     install: str
     system: bool = False
     unit: str = "instructions"
+    limit: str = ""
 
 
-def clang(*flags: str, has_libc: bool = False) -> CrossCompiler:
-    """Clang with LLVM's linker, which know every chip; programs have no C library."""
+NO_LIBRARY_CALLS = ("-fno-tree-loop-distribute-patterns",)
+"""GCC makes loops calls of the C library, whose code may be for another processor than the weakest."""
+
+
+def clang(common: tuple[str, ...], chip: tuple[str, ...], baseline: tuple[str, ...]) -> CrossCompiler:
+    """Clang with LLVM's linker, which know every chip; programs have no C library.
+
+    Args:
+        common: flags for both, the chip and the weakest processor of its family.
+        chip, baseline: what selects one and the other.
+    """
     linking = ("-fuse-ld=lld", "-nostdlib", "-static")
-    return CrossCompiler("clang", flags, "apt-get install clang lld", linking, has_libc)
+    return CrossCompiler("clang", (*common, *chip), (*common, *baseline), "apt-get install clang lld", linking)
 
 
-def gcc(triple: str, install: str, *flags: str) -> CrossCompiler:
-    """A GNU cross compiler for Linux with its C library."""
-    return CrossCompiler(f"{triple}-gcc", flags, install, ("-static", "-no-pie"), has_libc=True)
+def gcc(
+    triple: str, install: str, common: tuple[str, ...], chip: tuple[str, ...], baseline: tuple[str, ...]
+) -> CrossCompiler:
+    """A GNU cross compiler for Linux with its C library; see `clang`."""
+    flags, weakest = (*common, *chip), (*common, *baseline, *NO_LIBRARY_CALLS)
+    return CrossCompiler(f"{triple}-gcc", flags, weakest, install, ("-static", "-no-pie"), has_libc=True)
 
 
-def zig(*flags: str) -> CrossCompiler:
-    """Zig's C compiler, which brings musl for Linux targets."""
-    return CrossCompiler(ZIG, flags, "pip install 'qcc[cross]'", ("-static", "-fno-pie"), has_libc=True)
+def zig(*baseline: str) -> CrossCompiler:
+    """Zig's C compiler, which brings musl for Linux targets, and compiles it for the processor that it is told.
+
+    That is the weakest of the family here, since a program's start code comes before any check.
+    """
+    return CrossCompiler(ZIG, baseline, baseline, "pip install 'qcc[cross]'", ("-static", "-fno-pie"), has_libc=True)

@@ -13,6 +13,7 @@ from typing import Any
 from qcc.ir import TargetError, nearest
 from qcc.passes import HardwareSpec
 
+from .cpu_check import CpuCheck
 from .cross import Emulator, LinkRecipe
 
 NATIVE = "native"
@@ -36,7 +37,7 @@ class Target:
         alignment: bytes to which tensors in the arena and constants are aligned; a power of two.
         link: how code is compiled and linked for a chip that is not the host's; None: the host's tools do it.
         emulator: what runs it on another machine; None where nothing does.
-        cpu_check: statements of C that return 1 where the processor can run the code, else 0; empty: not checked.
+        cpu_check: how the code itself finds out whether the processor can run it; empty: it does not.
     """
 
     triple: str
@@ -51,7 +52,7 @@ class Target:
     alignment: int = 16
     link: LinkRecipe | None = None
     emulator: Emulator | None = None
-    cpu_check: str = ""
+    cpu_check: CpuCheck = field(default_factory=CpuCheck)
 
     def __str__(self) -> str:
         """The text that parses back to this target: `TRIPLE[+FEATURE…][@CPU]`."""

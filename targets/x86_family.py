@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from .registry import register_family
 from .target import Target, TargetFamily, missing_cpu_flags
+from .x86_cpu_check import x86_cpu_check
 
 BASELINE = "avx2"
 """The feature level that a triple without features stands for."""
@@ -109,6 +110,7 @@ class X86Family(TargetFamily):
         asked = features or _CPUS.get(cpu, (BASELINE,))
         ordered = [level for name, level in X86_FEATURE_LEVELS.items() if name in asked]
         best = ordered[-1]
+        flags = tuple(dict.fromkeys(flag for level in ordered for flag in level.cpu_flags))
         return Target(
             self.triples[0],
             tuple(level.name for level in ordered),
@@ -116,9 +118,10 @@ class X86Family(TargetFamily):
             family=self.name,
             llvm=best.llvm(),
             table=best.table,
-            cpu_flags=tuple(dict.fromkeys(flag for level in ordered for flag in level.cpu_flags)),
+            cpu_flags=flags,
             machine="x86_64",
             alignment=64,
+            cpu_check=x86_cpu_check(flags),
         )
 
     def native(self) -> Target | None:

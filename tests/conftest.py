@@ -35,6 +35,7 @@ DEBIAN_PACKAGES = {
     "qemu-arm": "qemu-user",
     "qemu-hexagon": "qemu-user",
     "qemu-system-arm": "qemu-system-arm",
+    "qemu-x86_64": "qemu-user",
     "readelf": "binutils",
     "size": "binutils",
 }

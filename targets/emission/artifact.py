@@ -71,7 +71,7 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
         foreign = foreign_code(interface, program, target)
         files[f"lib{name}.a"] = foreign.archive
         figures, version = measure_object(foreign.object, program), foreign.compiler.version
-        flags = (*foreign.compiler.recipe.flags, *ENTRY_FLAGS)
+        flags = (*foreign.compiler.recipe.baseline, *ENTRY_FLAGS)
     else:
         built = machine_code(interface, program, target)
         files |= {f"lib{name}.a": built.archive, f"lib{name}.so": built.shared}

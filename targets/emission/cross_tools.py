@@ -22,11 +22,13 @@ class FoundCompiler:
 
     Attributes:
         command: program and flags that select the chip.
+        baseline: program and flags that select the weakest processor of its family.
         version: what it calls itself.
         recipe: what the target says of it.
     """
 
     command: tuple[str, ...]
+    baseline: tuple[str, ...]
     version: str
     recipe: CrossCompiler
 
@@ -36,7 +38,8 @@ def find_compiler(choices: Sequence[CrossCompiler]) -> FoundCompiler:
     for choice in choices:
         program = _program(choice.program)
         if program:
-            return FoundCompiler((*program, *choice.flags), _version(program), choice)
+            commands = (*program, *choice.flags), (*program, *choice.baseline)
+            return FoundCompiler(*commands, _version(program), choice)
     wanted = " or ".join(choice.program for choice in choices) or "a C compiler for the chip"
     ways = ", or ".join(dict.fromkeys(choice.install for choice in choices))
     raise ToolError(f"there is no {wanted} on this machine", help=f"install it: {ways}")

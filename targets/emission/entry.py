@@ -75,6 +75,7 @@ class _Writer:
         return [
             f"static int {name}_cpu_is_able(void) {{",
             check.rstrip("\n"),
+            "    return 1;",
             "}",
             "",
             f"int {name}_check_cpu(void) {{",

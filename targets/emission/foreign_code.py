@@ -69,10 +69,10 @@ def foreign_code(interface: Interface, program: Program, target: Target) -> Fore
 
 
 def _entry(interface: Interface, program: Program, compiler: FoundCompiler) -> bytes:
-    """Compile the entry functions."""
+    """Compile the entry functions for the weakest processor of the family: they find out which one it is."""
     with tempfile.TemporaryDirectory(prefix="qcc-") as text:
         folder = Path(text)
         (folder / f"{program.name}.h").write_text(header_text(interface, program), encoding="utf-8")
         (folder / "entry.c").write_text(entry_source(interface, program), encoding="utf-8")
-        run_tool([*compiler.command, *ENTRY_FLAGS, "-c", "entry.c", "-o", "entry.o"], folder, "entry.o")
+        run_tool([*compiler.baseline, *ENTRY_FLAGS, "-c", "entry.c", "-o", "entry.o"], folder, "entry.o")
         return (folder / "entry.o").read_bytes()

@@ -16,7 +16,7 @@ ERROR_MEANINGS = {
     ERROR_ALIGNMENT: "the arena was not aligned",
     ERROR_ARENA_SIZE: "the arena was too small",
     ERROR_BUFFER_ALIGNMENT: "an input or output was not aligned to its elements",
-    ERROR_CPU: "the processor lacks instructions that the code needs",
+    ERROR_CPU: "the processor lacks instructions that the code needs, or has them switched off",
 }
 """The errors in words."""
 
@@ -48,7 +48,7 @@ extern "C" {{
 #define {name}_ERROR_ARENA_ALIGNMENT {align_error} /* the arena's address is not a multiple of the alignment */
 #define {name}_ERROR_ARENA_SIZE {size_error} /* the arena has fewer than {name}_ARENA_BYTES bytes */
 #define {name}_ERROR_BUFFER_ALIGNMENT {buffer_error} /* a tensor's address is not a multiple of its elements' size */
-#define {name}_ERROR_CPU {cpu_error} /* the processor lacks instructions that the code needs */
+#define {name}_ERROR_CPU {cpu_error} /* the processor lacks instructions that the code needs, or they are off */
 {macros}
 typedef struct {{
 {inputs}
@@ -70,7 +70,7 @@ int {name}_run_within({within});
  * Returns {name}_OK where the processor can run the code, else {name}_ERROR_CPU, as {name}_run would.{cpu_note}
  */
 int {name}_check_cpu(void);
-
+{cpu_declarations}
 #ifdef __cplusplus
 }}
 #endif
@@ -94,7 +94,6 @@ void {name}_reset({name}_state *state);
 
 def header_text(interface: Interface, program: Program) -> str:
     """Return the text of NAME.h."""
-    unchecked = f" Here it can't tell: always {interface.name}_OK."
     macros = [_macros(interface.name, "INPUT", port) for port in interface.inputs]
     macros += [_macros(interface.name, "OUTPUT", port) for port in interface.outputs]
     macros += [_macros(interface.name, "STATE", port) for port in interface.states]
@@ -113,7 +112,8 @@ def header_text(interface: Interface, program: Program) -> str:
         size_error=ERROR_ARENA_SIZE,
         buffer_error=ERROR_BUFFER_ALIGNMENT,
         cpu_error=ERROR_CPU,
-        cpu_note="" if program.cpu_check else unchecked,
+        cpu_note=_cpu_note(program),
+        cpu_declarations=f"\n{program.cpu_declarations}" if program.cpu_declarations else "",
         link_note="\n * Parts of the network compute in floating point: link with -lm." if program.has_float else "",
         macros="".join(macros),
         inputs="\n".join(inputs or ["    char unused; /* the network has no inputs */"]),
@@ -125,6 +125,13 @@ def header_text(interface: Interface, program: Program) -> str:
         if states
         else "has no state: calls with different outputs and arenas",
     )
+
+
+def _cpu_note(program: Program) -> str:
+    """Return what follows in the comment of NAME_check_cpu."""
+    if not program.cpu_check:
+        return f" Here it can't tell: always {program.name}_OK."
+    return "".join(f"\n * {line}" for line in program.cpu_note.format(name=program.name).splitlines())
 
 
 def arena_macros(name: str, size: int, alignment: int) -> list[str]:

@@ -30,6 +30,7 @@ from .elf import (
     STRING_TABLE,
     SYMBOL_TABLE,
     UNDEFINED,
+    WEAK,
     ElfFormat,
     ObjectFile,
     Section,
@@ -64,6 +65,8 @@ class _Joiner:
     symbols: list[Symbol] = field(default_factory=list)
     defined: dict[str, int] = field(default_factory=dict)
     relocations: list[tuple[Section, int, list[int | str]]] = field(default_factory=list)
+    required: set[str] = field(default_factory=set)
+    """What an object can't do without; other undefined symbols are weak, and 0 where nothing defines them."""
 
     def add_section(self, section: Section) -> int:
         self.sections.append(section)
@@ -87,6 +90,8 @@ class _Joiner:
         """Return the index of the symbol here, or its name where it has to be found in another object."""
         special = symbol.section >= FIRST_RESERVED
         if symbol.section == UNDEFINED or (symbol.section not in numbers and not special):
+            if symbol.binding != WEAK:
+                self.required.add(symbol.name)
             return symbol.name
         binding = GLOBAL if symbol.name in self.keep else LOCAL
         if symbol.binding != LOCAL and symbol.name in self.defined:
@@ -115,7 +120,9 @@ class _Joiner:
         self.add_section(Section(".note.GNU-stack", 0, PROGBITS, 0))
         wanted = [m for _, _, meanings in self.relocations for m in meanings if isinstance(m, str) and m]
         used = {m for m in wanted if m not in self.defined and self._is_used(m)}
-        undefined = [Symbol(name, 0, "other", UNDEFINED, 0, GLOBAL) for name in sorted(used)]
+        undefined = [
+            Symbol(name, 0, "other", UNDEFINED, 0, GLOBAL if name in self.required else WEAK) for name in sorted(used)
+        ]
         ordered = sorted(range(len(self.symbols)), key=lambda i: self.symbols[i].binding != LOCAL)
         place = {old: new + 1 for new, old in enumerate(ordered)}
         names = {name: place[index] for name, index in self.defined.items()}

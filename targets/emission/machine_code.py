@@ -15,6 +15,7 @@ from .header import header_text
 from .interface import Interface
 from .program import Program
 from .toolchain import c_compiler, find_tool, run_tool
+from .weak_versions import with_weak_versions
 
 ENTRY_FLAGS = ("-std=c99", "-O2", "-fPIC", "-fno-asynchronous-unwind-tables", "-ffreestanding", "-g0", "-w")
 """How the entry function is compiled; it only calls kernels."""
@@ -96,4 +97,4 @@ def _link(interface: Interface, parts: list[str], folder: Path, compiler: str, h
     options = [f"-Wl,-soname,{shared}", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,defs", "-nostartfiles"]
     run_tool([compiler, "-shared", *options, "-o", shared, joined, *(["-lm"] if has_float else [])], folder)
     archive, library, code = (folder / file for file in (f"lib{name}.a", shared, joined))
-    return MachineCode(archive.read_bytes(), library.read_bytes(), code.read_bytes())
+    return MachineCode(archive.read_bytes(), with_weak_versions(library.read_bytes()), code.read_bytes())

@@ -96,7 +96,9 @@ class Program:
         alignment: of the arena and of constants.
         has_float: some kernel computes with floating-point numbers.
         exact_floats: some kernel promises the bits of floating-point arithmetic.
-        cpu_check: statements of C that return whether the processor can run the code; empty: any can.
+        cpu_check: statements of C that return 0 where the processor can't run the code, as `CpuCheck` has them; empty:
+            any can.
+        cpu_note, cpu_declarations: what NAME.h says of it.
         initial: what each state is before the first run, by name: a constant's symbol, or the integer that all its
             elements are.
     """
@@ -110,6 +112,8 @@ class Program:
     has_float: bool
     exact_floats: bool = False
     cpu_check: str = ""
+    cpu_note: str = ""
+    cpu_declarations: str = ""
     initial: Mapping[str, str | int] = field(default_factory=dict)
 
 
@@ -139,7 +143,7 @@ class _Maker:
         self.ordered: list[Function] = []
         self.constants: dict[str, Constant] = {}
         self.steps: list[Call | Copy] = []
-        self.has_float = self.exact_floats = False
+        self.has_float = self.has_double = self.exact_floats = False
         self.failures: list[TargetError] = []
         self.outputs: dict[str, str] = {}
         for output in module.outputs:
@@ -168,6 +172,7 @@ class _Maker:
         self.exact_floats |= any(op.exact_floats for op in kernel.ops)
         self.has_float |= self.exact_floats
         self.has_float |= any(v.type.is_float for op in kernel.ops for v in (*op.operands, *op.results))
+        self.has_double |= self.has_float and "float64" in str(function.primitive)
 
     def place(self, value: Value) -> Place:
         """Return where a tensor is."""
@@ -190,6 +195,7 @@ class _Maker:
         if self.failures:
             raise _all_failures(self.failures, self.target)
         self._copy_outputs()
+        check = self.target.cpu_check
         initial = {s.name: self._initial(s) for s in self.module.states}  # adds constants
         return Program(
             self.module.name,
@@ -200,7 +206,9 @@ class _Maker:
             self.target.alignment,
             self.has_float,
             self.exact_floats,
-            self.target.cpu_check,
+            check.statements(floats=self.has_float, doubles=self.has_double),
+            check.note,
+            check.declarations,
             initial,
         )
 

@@ -169,7 +169,7 @@ class EmulatedModel:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
             how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
             message = f"the emulated program ended with {how}" + (": " + " ".join(said) if said else "")
-            raise EvaluationError(message, op=" ".join(command))
+            raise EvaluationError(message, op=" ".join(command), help=self._emulator.limit)
         return written
 
     def _command(self, program: Path, request: Request, plugin: tuple[str, ...]) -> list[str]:

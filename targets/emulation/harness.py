@@ -90,10 +90,14 @@ class Harness:
         if self.recipe.script:
             (work / "program.ld").write_text(self.recipe.script, encoding="utf-8")
             script = ["-T", "program.ld"]
-        command = [*compiler.command, *FLAGS, *compiler.recipe.link_flags, *script, "-o", PROGRAM, "model.c", *sources]
+        objects = []
+        for source in ("model.c", *sources):
+            objects.append(f"{Path(source).stem}.o")
+            run_tool([*compiler.baseline, *FLAGS, "-c", source, "-o", objects[-1]], work, objects[-1])
+        linking = [*compiler.command, *compiler.recipe.link_flags, *script, "-o", PROGRAM, *objects]
         library = f"../{self._library(compiler)}"
         try:
-            run_tool([*command, library, *(["-lm"] if compiler.recipe.has_libc else [])], work, PROGRAM)
+            run_tool([*linking, library, *(["-lm"] if compiler.recipe.has_libc else [])], work, PROGRAM)
         except ToolError as error:
             raise does_not_fit(error) or error from None
         return work / PROGRAM

@@ -19,7 +19,6 @@ from qcc.targets.emission.header import (
     ERROR_ALIGNMENT,
     ERROR_ARENA_SIZE,
     ERROR_BUFFER_ALIGNMENT,
-    ERROR_CPU,
     OK,
 )
 from qcc.targets.emulation import EmulatedModel, Request
@@ -138,23 +137,6 @@ def test_misuse_is_an_error_code_and_odd_addresses_are_none(
         assert outputs["y"].tolist() == [[3 * i * (error == OK) for i in range(6)]]
 
 
-WRONG_CPUS = {
-    "aarch64-linux-gnu+dotprod": ("-cpu", "cortex-a53"),
-    "aarch64-linux-gnu+i8mm": ("-cpu", "cortex-a76"),
-    "thumbv7em-none-eabi@cortex-m4": ("-machine", "mps2-an385"),  # a Cortex-M3
-}
-
-
-@pytest.mark.parametrize("target", WRONG_CPUS)
-def test_a_wrong_processor_is_an_error_code(target: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
-    require_tools(target, tool)
-    model = model_of(residual_net, target, tmp_path / "a")
-    inputs = random_inputs(residual_net(), 0)
-    ((status, outputs),) = model.call([inputs], Request(options=WRONG_CPUS[target]))
-    assert status == ERROR_CPU
-    assert not any(array.any() for array in outputs.values())
-
-
 @pytest.mark.parametrize("target", EACH)
 def test_executed_instructions_are_counted_step_by_step(
     target: str, tmp_path: Path, tool: Callable[[str], str]
@@ -184,15 +166,33 @@ def test_a_missing_tool_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyP
         cross_tools.find_emulator(Emulator("qemu-aarch64", (), "apt-get install qemu-user"))
     assert caught.value.help == "install it: apt-get install qemu-user"
     with pytest.raises(ToolError, match="no some-gcc"):
-        cross_tools.find_compiler((CrossCompiler("some-gcc", (), "apt-get install some-gcc"),))
+        cross_tools.find_compiler((CrossCompiler("some-gcc", (), (), "apt-get install some-gcc"),))
 
 
 def test_a_program_that_dies_is_an_error(tmp_path: Path, tool: Callable[[str], str]) -> None:
     require_tools("aarch64-linux-gnu", tool)
     model = model_of(residual_net, "aarch64-linux-gnu", tmp_path / "a")
     model.program.write_bytes(b"no program")
-    with pytest.raises(EvaluationError, match="ended with status"):
+    with pytest.raises(EvaluationError, match="ended with status") as caught:
         model.run(random_inputs(residual_net(), 0))
+    assert not caught.value.help
+
+
+@pytest.mark.slow
+def test_an_instruction_that_qemu_does_not_know_is_an_error_with_a_way_out(
+    tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    target = "hexagon-unknown-linux-musl+hvxv73"
+    require_tools(target, tool)
+    model = model_of(residual_net, target, tmp_path / "a")
+    program = model.program.read_bytes()
+    (entry,) = (s for s in read_object(program).symbols if s.name == "main")
+    code = next(s for s in read_object(program).sections if s.flags & 4)
+    place = program.index(code.data) + entry.value % 4096 - (program.index(code.data) % 4096)
+    model.program.write_bytes(program[:place] + b"\xff" * 4 + program[place + 4 :])
+    with pytest.raises(EvaluationError, match="ended with") as caught:
+        model.run(random_inputs(residual_net(), 0))
+    assert "compile it for +hvxv67 to run it here" in caught.value.help
 
 
 @pytest.mark.slow
