@@ -35,15 +35,13 @@ from .operands import KEEP_FLOAT
 from .profiles import profile_named
 from .quantization_rules import CONVERSION_RULES, merge_equal_conversions, per_tensor
 from .realization import Realizer
+from .reason_summary import reason_summary
 from .registry import register_pass
 
 Weighted = ops.Conv2d | ops.ConvTranspose2d | ops.Matmul
 
 #: Relative difference between a bias's scale and s_x·s_w that is rounding.
 BIAS_TOLERANCE = 1e-6
-
-#: Operations that the warning on what stays in float names.
-SHOWN = 5
 
 #: Rounds of merging and moving conversions; chains of interest need two or three.
 ROUNDS = 20
@@ -115,21 +113,19 @@ class AbsorbQuantization(Pass):
 
     def _explained(self, module: Module, reasons: dict[str, str], context: PassContext) -> Module:
         """Return the module with a note on each operation on real numbers that says why it stays in float."""
-        made, stays = [], list[str]()
+        made, stays = [], list[tuple[str, str]]()
         for op in module.ops:
             types = [v.type for v in (*op.operands, *op.results)]
             real = any(t.is_float for t in types) and not any(t.is_quantized for t in types)
             if not op.boundary and real and not op.note(KEEP_FLOAT):
                 reason = reasons.get(op.results[0].name) or unabsorbed_reason(op, module)
                 context.remark(self.name, op.results[0].name, f"{op.name} stays in float: {reason}")
-                stays.append(f"{op.name} %{op.results[0].name}: {reason}")
+                stays.append((f"{op.name} %{op.results[0].name}", reason))
                 op = op.with_note(KEEP_FLOAT, reason)
             made.append(op)
         if stays:
-            more = f"; and {len(stays) - SHOWN} more" if len(stays) > SHOWN else ""
             count = "1 operation stays" if len(stays) == 1 else f"{len(stays)} operations stay"
-            message = f"{count} in float: {'; '.join(stays[:SHOWN])}{more}"
-            context.remark(self.name, module.name, message, "warning")
+            context.remark(self.name, module.name, f"{count} in float: {reason_summary(stays)}", "warning")
         return module.replace(ops=tuple(made))
 
 

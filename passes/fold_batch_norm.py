@@ -10,11 +10,12 @@ from typing import ClassVar
 import numpy as np
 
 from qcc.ir import Array, Mismatch, Module, Op, Rewriter, Stage, Value, rewrite
-from qcc.ir.ops import Add, BatchNorm, Clamp, Conv2d, ConvTranspose2d, Matmul, Mul, Reshape
+from qcc.ir.ops import Add, BatchNorm, Clamp, Conv2d, ConvTranspose2d, Dequantize, Matmul, Mul, Reshape
 
 from .base import Pass, PassContext
 from .channel_affine import ChannelAffine, channel_affine, finite_parameters, linear_constants
 from .operands import FloatPattern, inner_op
+from .reason_summary import reason_summary
 from .registry import register_pass
 
 LINEAR = (Conv2d, ConvTranspose2d, Matmul)
@@ -178,6 +179,12 @@ class StandaloneToArithmetic(FloatPattern):
         return rewriter.emit(Add, scaled, rewriter.constant_like(pair[1], op.operands[2]))
 
 
+def is_quantized(subject: str, module: Module) -> bool:
+    """True where the parameters of an operation are quantized: `absorb-quantization` decides on it, and says so."""
+    op = module.definitions[subject]
+    return any(isinstance(module.definitions.get(v.name), Dequantize) for v in op.operands[1:])
+
+
 @register_pass
 @dataclass(frozen=True)
 class FoldBatchNorm(Pass):
@@ -221,6 +228,11 @@ class FoldBatchNorm(Pass):
             if isinstance(module.definitions.get(subject), BatchNorm):
                 context.remark(self.name, subject, f"batch_norm stands alone: {reason}")
         module, report = rewrite(module, (StandaloneToDepthwise(), StandaloneToArithmetic()), self.name)
-        for (_, subject), reason in report.mismatches.items():
-            context.remark(self.name, subject, f"batch_norm stays: {reason}", severity="warning")
+        reasons = {subject: reason for (_, subject), reason in report.mismatches.items()}
+        for subject, reason in reasons.items():
+            context.remark(self.name, subject, f"batch_norm stays: {reason}")
+        stays = [(f"%{subject}", reason) for subject, reason in reasons.items() if not is_quantized(subject, module)]
+        if stays:
+            count = "1 batch_norm stays" if len(stays) == 1 else f"{len(stays)} batch_norms stay"
+            context.remark(self.name, module.name, f"{count}: {reason_summary(stays)}", severity="warning")
         return module

@@ -182,7 +182,7 @@ def test_all_that_is_unsupported_is_listed_at_once() -> None:
     for line in (
         "FancyOp 'fancy': there is no importer for this operation",
         "Sigmoyd 'typo': there is no importer for this operation; did you mean 'Sigmoid'?",
-        "FusedConv 'foreign': of the domain 'com.microsoft' only DequantizeLinear, QGemm, QLinearAdd, ",
+        "FusedConv 'foreign': of the domain 'com.microsoft' only DequantizeLinear, DynamicQuantizeMatMul, ",
         "MaxPool 'indices': the output 'Indices' is not supported",
         "Relu 'extra': attributes not supported: slope",
         "LeakyRelu 'kind': attribute 'alpha' is not of type float",

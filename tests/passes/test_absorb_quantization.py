@@ -12,7 +12,15 @@ from qcc.compiler import CompileOptions, choose_pipeline
 from qcc.frontends.onnx import import_model
 from qcc.ir import Array, Module, Stage, UsageError, evaluate
 from qcc.passes import DEFAULT_PASSES, KEEP_FLOAT, Part, PassContext, PassManager, Pipeline, make_pass
-from tests.frontends.quantized_onnx import Graph, Parameters, evaluated, float_operations, integer_module, session
+from tests.frontends.quantized_onnx import (
+    MICROSOFT,
+    Graph,
+    Parameters,
+    evaluated,
+    float_operations,
+    integer_module,
+    session,
+)
 
 U8 = Parameters(np.uint8, 0.031, 117)
 OTHER = Parameters(np.uint8, 0.05, 9)
@@ -167,6 +175,35 @@ def test_the_rest_stays_in_float_with_its_reason() -> None:
     said = [r.message for r in context.remarks if r.pass_name == "absorb-quantization"]
     assert any(m.startswith("tanh stays in float: its result") for m in said)
     assert sorted(float_operations(integer_module(model))) == ["div", "tanh"]
+
+
+def test_one_line_says_what_stays_in_float_and_why() -> None:
+    """Dynamic quantization computes scales in float: some twenty operations for each quantization, one reason."""
+    g = Graph()
+    y = g.input("x", (3, 8))
+    for _ in range(4):
+        weight, scale = g.constant(np.eye(8, dtype=np.int8)), g.constant(np.array(0.1, np.float32))
+        y = g.node("DynamicQuantizeMatMul", y, weight, scale, domain=MICROSOFT)
+    _, context = absorbed(g.model(y))
+    (warning,) = (r for r in context.remarks if r.severity == "warning")
+    kept = sum(" stays in float: " in r.message for r in context.remarks)
+    assert kept > 50
+    assert warning.message.startswith(f"{kept} operations stay in float: ")
+    assert warning.message.count("its result is not quantized") == 1
+    assert len(warning.message) < 250
+
+
+def test_quantized_batch_norms_are_no_warning() -> None:
+    """fold-batch-norm leaves them to absorb-quantization, which makes integers of them."""
+    g = Graph()
+    y = qdq(g, conv(g, image(g)), WIDE)
+    for _ in range(2):
+        scale, offset = (g.dequantize(g.constant(np.full(6, 20, np.int8)), WEIGHT) for _ in range(2))
+        mean, variance = g.constant(np.zeros(6, np.float32)), g.constant(np.ones(6, np.float32))
+        y = qdq(g, g.node("BatchNormalization", y, scale, offset, mean, variance), OTHER)
+    module, context = absorbed(g.model(y))
+    assert not [r for r in context.remarks if r.severity == "warning"]
+    assert not [op for op in module.ops if op.note(KEEP_FLOAT)]
 
 
 def test_what_the_user_keeps_in_float_stays() -> None:

@@ -218,6 +218,17 @@ def test_the_pass_leaves_no_batch_norm_and_says_which_stood_alone() -> None:
     assert_close(before, after, normal_inputs(before), 3 * TERMS, local=False)
 
 
+def test_one_warning_says_which_batch_norms_stay() -> None:
+    net = Net()
+    x, computed = net.image(), net.input("p", TensorType((6,), F32))
+    for _ in range(3):
+        x = net.emit(BatchNorm, x, computed, *(net.parameter(6) for _ in range(2)), computed)
+    context = PassContext()
+    FoldBatchNorm().run(net.done(x), context)
+    (warning,) = (r for r in context.remarks if r.severity == "warning")
+    assert warning.message == "3 batch_norms stay: %batch_norm and 2 more: its parameters are not all constants"
+
+
 def test_places_of_the_model_are_kept() -> None:
     net = Net()
     before = net.done(net.batch_norm(net.conv(net.image())))
