@@ -168,6 +168,16 @@ def holds_quantization(module: Module, calibrated: bool) -> bool:
     return False
 
 
+ANEW = {
+    "--calibration": "to choose scales anew, compile the float model from which this one was made",
+    "--recipe": "to quantize in another way or not at all, compile the float model from which this one was made",
+    "--keep-float": "to keep operations in float, compile the float model from which this one was made, or leave them "
+    "out when you quantize it there: what stands between a dequantize and a quantize stays in float",
+    "--arithmetic": "an arithmetic profile is chosen when the quantized model is compiled",
+}
+"""How to get what an option asks for in vain of a model that is quantized already."""
+
+
 def check_decided(stage: Stage, calibrated: bool, options: CompileOptions) -> None:
     """Raise UsageError where an option asks for what has been decided in a quantized or integer module."""
     given = {
@@ -180,7 +190,7 @@ def check_decided(stage: Stage, calibrated: bool, options: CompileOptions) -> No
     if useless:
         already = "quantized" if stage is Stage.FLOAT else stage.value
         message = f"the module is {already} already: {', '.join(useless)} can't change it"
-        raise UsageError(message, help="leave it out, or compile the float model")
+        raise UsageError(message, help=f"leave it out; {ANEW[useless[0]]}")
 
 
 def profile_options(options: CompileOptions) -> dict[str, str]:

@@ -66,13 +66,13 @@ class Chain:
 Step = Callable[[Chain], None]
 
 
-def weights(c: Chain, shape: tuple[int, ...], axis: int, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Add weights, per channel where the type allows, and a bias."""
+def weights(c: Chain, shape: tuple[int, ...], axis: int, x: Tensor, about: float = 0.02) -> tuple[Tensor, Tensor]:
+    """Add weights of a scale near `about`, per channel where the type allows, and a bias."""
     m = c.m
     if m.kind == "uint8":
-        w = m.builder.constant(c.name("w"), m.codes(shape), m.scale(0.02), m.zero_point())
+        w = m.builder.constant(c.name("w"), m.codes(shape), m.scale(about), m.zero_point())
     else:
-        scale = m.scales(0.02, shape[axis]) if m.pick(True, False) else m.scale(0.02)
+        scale = m.scales(about, shape[axis]) if m.pick(True, False) else m.scale(about)
         w = m.builder.constant(c.name("w"), m.weights(shape), scale, axis=axis)
     wide = m.kind == "int16"
     codes = m.rng.integers(-20000, 20000, shape[axis]).astype(np.int64 if wide else np.int32)

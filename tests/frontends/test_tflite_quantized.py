@@ -268,3 +268,13 @@ def test_kernels_that_do_not_look_at_parameters_keep_the_codes(name: str) -> Non
         assert expected.tolist() == np.clip(free, -3, -3 + 120).tolist()
         expected = np.maximum(free, 5)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("option", [["--keep-float", "conv2d"], ["--recipe", "float"]])
+def test_what_is_quantized_stays_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(convolution())
+    assert main(["compile", str(path), "-o", str(tmp_path / "built"), "--target", "c", *option]) == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert f"the module is quantized already: {option[0]} can't change it" in text
+    assert "compile the float model from which this one was made" in text

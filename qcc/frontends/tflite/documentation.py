@@ -23,7 +23,12 @@ DOCUMENTATION = """# TFLite models
 * **Everything that can't be imported is in one error**, with operators and reasons. A defect whose meaning is clear
   is a warning (`qcc.frontends.FrontendWarning`): a quantized_dimension out of range, biases whose scales are not
   those of the sums, zero points of weights that the kernels ignore, versions of operations that are not known yet,
-  copies between tensors of different scales.
+  and scales or zero points that differ where they should not: of what is copied, padded, compared (MAXIMUM, MINIMUM,
+  REDUCE_MAX, REDUCE_MIN), pooled or joined. There the codes are kept, whatever they mean in the result, since that
+  is what LiteRT's kernels do, or they refuse the model.
+* **What is quantized stays as the file says**: `--calibration`, `--recipe` (`float` too) and `--keep-float` are errors
+  on a quantized file. `--arithmetic` chooses whose kernels' bits it gives. To have operations in float, leave them out
+  when the model is quantized (the converter writes DEQUANTIZE and QUANTIZE around them), or compile the float model.
 * **Variables** (VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE; CALL_ONCE with a subgraph that assigns constants) are
   states of the module: `NAME_state` and `NAME_reset` in C ([artifact.md](artifact.md)). One without initial data begins
   as real 0.

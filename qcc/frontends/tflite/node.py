@@ -175,6 +175,14 @@ class Node(OptionReader, NodeInputs[Tensor]):
         """Return a tensor of known data that takes the place of `tensor`, whose name it keeps."""
         return Tensor(tensor.name, TensorType(array.shape, element), array=np.ascontiguousarray(array))
 
+    def alike(self, x: Tensor) -> Tensor:
+        """Return an operand with the first result's parameters: kernels take the codes as they are."""
+        element, own = self.element(), x.element
+        if own == element or not isinstance(own, UniformType) or own.storage != element.storage:
+            return x
+        self.defects.add(self.label, f"the scale or zero point of {x.name!r} is not that of the result; codes are kept")
+        return self.reinterpreted(x, element)
+
     def reinterpreted(self, x: Tensor, element: ElementType) -> Tensor:
         """Return the same codes under another type of the same storage."""
         if x.element == element:

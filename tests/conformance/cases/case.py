@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Maker:
         scale, zero = (self.scale(about), self.zero_point()) if like is None else (like.scale, like.zero_point)
         return self.builder.tensor(name, shape, self.kind, scale, zero)
 
-    def numbers(self, name: str, values: Sequence[int] | int) -> Tensor:
+    def numbers(self, name: str, values: Any) -> Tensor:
         """Add an int32 constant: axes, shapes, paddings."""
         return self.builder.constant(name, np.asarray(values, np.int32))
 

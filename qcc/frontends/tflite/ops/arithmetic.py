@@ -23,6 +23,11 @@ def _binary(op_class: type[Op]) -> Callable[[Node], Tensor]:
     return lambda node: node.result(op_class, node.input(0), node.input(1))
 
 
+def _extremum(op_class: type[Op]) -> Callable[[Node], Tensor]:
+    """Return an importer of what compares codes."""
+    return lambda node: node.result(op_class, node.alike(node.input(0)), node.alike(node.input(1)))
+
+
 def squared_difference(node: Node) -> Tensor:
     """SQUARED_DIFFERENCE, `(a − b)²`; of real numbers and plain integers."""
     if node.is_quantized:
@@ -42,8 +47,8 @@ IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
     "ADD": _fused(Add),
     "ADD_N": add_n,
     "DIV": _fused(Div),
-    "MAXIMUM": _binary(Maximum),
-    "MINIMUM": _binary(Minimum),
+    "MAXIMUM": _extremum(Maximum),
+    "MINIMUM": _extremum(Minimum),
     "MUL": _fused(Mul),
     "POW": _binary(Pow),
     "SQUARED_DIFFERENCE": squared_difference,

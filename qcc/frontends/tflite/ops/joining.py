@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qcc.ir import U8, UniformType
+from qcc.ir import U8
 from qcc.ir.ops import Concat, Reshape, Split
 
 from ...axes import normalized_axis
@@ -19,18 +19,8 @@ def concatenation(node: Node) -> Tensor:
     if not inputs:
         raise Unsupported("has no inputs")
     axis = normalized_axis(int(node.option("axis")), inputs[0].rank)
-    parts = [_alike(node, x) for x in inputs]
+    parts = [x if x.element.storage == U8 else node.alike(x) for x in inputs]  # kernels of unsigned bytes rescale
     return node.behind(node.activation(), node.result(Concat, *parts, axis=axis, notes=node.notes))
-
-
-def _alike(node: Node, x: Tensor) -> Tensor:
-    """Return a part in the parameters of the whole: kernels copy the codes of signed ones, whatever they mean."""
-    element, own = node.element(), x.element
-    copied = isinstance(own, UniformType) and own.storage == element.storage and own.storage != U8
-    if not copied or own == element:
-        return x
-    node.defects.add(node.label, f"the scale or zero point of {x.name!r} is not that of the result; codes are kept")
-    return node.reinterpreted(x, element)
 
 
 def pack(node: Node) -> Tensor:
@@ -40,7 +30,7 @@ def pack(node: Node) -> Tensor:
         raise Unsupported("has no inputs")
     axis = normalized_axis(int(node.option("axis")), inputs[0].rank + 1)
     slices = [node.emit(Reshape, x, shape=(*x.shape[:axis], 1, *x.shape[axis:])) for x in inputs]
-    return slices[0] if len(slices) == 1 else node.result(Concat, *(_alike(node, s) for s in slices), axis=axis)
+    return slices[0] if len(slices) == 1 else node.result(Concat, *(node.alike(s) for s in slices), axis=axis)
 
 
 def _parts(node: Node, x: Tensor, axis: int, sizes: Sequence[int]) -> Sequence[Tensor]:

@@ -22,7 +22,7 @@ def pad(node: Node) -> Tensor:
     """PAD: with real zeros."""
     x = node.input(0)
     low, high = _widths(node, x)
-    return node.result(Pad, x, low=low, high=high)
+    return node.result(Pad, node.alike(x), low=low, high=high)
 
 
 def pad_with(node: Node) -> Tensor:
@@ -32,9 +32,10 @@ def pad_with(node: Node) -> Tensor:
     array, given = node.constant(2, "value"), node.input(2)
     if array.size != 1:
         raise Unsupported(f"the value has the shape {list(array.shape)}, it must be one number")
-    if isinstance(given.element, UniformType):
-        array = given.element.dequantize(array.reshape(()))
-    return node.result(Pad, x, low=low, high=high, value=float(array.reshape(-1)[0]))
+    element = node.alike(given).element
+    if isinstance(element, UniformType):
+        array = element.dequantize(array.reshape(()))
+    return node.result(Pad, node.alike(x), low=low, high=high, value=float(array.reshape(-1)[0]))
 
 
 def mirror_pad(node: Node) -> Tensor:
@@ -45,7 +46,7 @@ def mirror_pad(node: Node) -> Tensor:
     most = [d - (mode == "reflect") for d in x.shape]
     if any(max(a, b) > m for a, b, m in zip(low, high, most, strict=True)):
         raise Unsupported(f"paddings {list(low)} and {list(high)} are wider than the {mode} image of {list(x.shape)}")
-    return node.result(Pad, x, low=low, high=high, mode=mode)
+    return node.result(Pad, node.alike(x), low=low, high=high, mode=mode)
 
 
 IMPORTERS = {"MIRROR_PAD": mirror_pad, "PAD": pad, "PADV2": pad_with}

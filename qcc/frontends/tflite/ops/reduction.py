@@ -25,6 +25,8 @@ def _reduction(op_class: type[Op]) -> Callable[[Node], Tensor]:
             raise Unsupported(f"there is no largest or smallest of no elements: {list(x.shape)}")
         if op_class is ReduceMean and (x.is_integer or any(x.shape[a] == 0 for a in axes)):
             raise Unsupported(f"of {x.type} is not supported")
+        if op_class in (ReduceMax, ReduceMin):
+            x = node.alike(x)
         return node.result(op_class, x, axes=axes, keep_dims=bool(node.option("keep_dims")))
 
     return importer

@@ -110,7 +110,7 @@ def tile(node: Node) -> Tensor:
         raise Unsupported(f"multiples {list(counts)} of {list(x.shape)}")
     for axis, count in enumerate(counts):
         if count != 1:
-            x = node.emit(Concat, *(x,) * count, axis=axis)
+            x = node.emit_as(x.element, Concat, *(x,) * count, axis=axis)
     return x
 
 
