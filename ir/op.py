@@ -132,6 +132,8 @@ class Op:
     boundary: ClassVar[bool] = False
     #: Computes with floats inside and promises every bit: compilers must keep each rounding.
     exact_floats: ClassVar[bool] = False
+    #: On floats at most one correctly rounded step, so that every compiler gives the same bits unasked.
+    rounds_once: ClassVar[bool] = False
     #: A clamp behind the operation can become its `clamp` attribute.
     fusable_clamp: ClassVar[bool] = False
 

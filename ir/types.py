@@ -118,8 +118,38 @@ SCALAR_TYPES: dict[str, ScalarType] = {
 }
 
 
+class OfFloats(ElementType):
+    """Base of element types that stand for floats.
+
+    Attributes:
+        base: the type of these floats.
+    """
+
+    base: ScalarType
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The float type."""
+        return self.base
+
+
+class Coded(OfFloats):
+    """Base of element types that are stored as integers.
+
+    Attributes:
+        storage_type: the type of these integers.
+    """
+
+    storage_type: ScalarType
+
+    @property
+    def storage(self) -> ScalarType:
+        """The integer type."""
+        return self.storage_type
+
+
 @dataclass(frozen=True)
-class CalibratedType(ElementType):
+class CalibratedType(OfFloats):
     """A float observed or proved to lie in `[minimum, maximum]`: `!quant.calibrated<f32<-1.0:2.5>>`."""
 
     minimum: float
@@ -139,18 +169,13 @@ class CalibratedType(ElementType):
         return f"!quant.calibrated<{self.base}<{format_float(self.minimum)}:{format_float(self.maximum)}>>"
 
     @property
-    def expressed(self) -> ScalarType:
-        """The float type."""
-        return self.base
-
-    @property
     def storage(self) -> ScalarType:
         """The float type."""
         return self.base
 
 
 @dataclass(frozen=True)
-class UniformType(ElementType):
+class UniformType(Coded):
     """An affine quantized number, real = scale · (stored − zero_point).
 
     Attributes:
@@ -204,16 +229,6 @@ class UniformType(ElementType):
         pairs = [format_float(s) + (f":{z}" if z else "") for s, z in zip(self.scales, self.zero_points, strict=True)]
         parameters = pairs[0] if self.axis is None else "{" + ", ".join(pairs) + "}"
         return f"!quant.uniform<{storage}:{self.base}{where}, {parameters}>"
-
-    @property
-    def expressed(self) -> ScalarType:
-        """The float type that the codes stand for."""
-        return self.base
-
-    @property
-    def storage(self) -> ScalarType:
-        """The integer type of the codes."""
-        return self.storage_type
 
     @property
     def minimum(self) -> int:
@@ -291,7 +306,7 @@ class UniformType(ElementType):
 
 
 @dataclass(frozen=True)
-class CodebookType(ElementType):
+class CodebookType(Coded):
     """A palette: stored indices look up float entries: `!quant.codebook<u4:f32, {−0.5, 0.0, 0.7}>`."""
 
     storage_type: ScalarType
@@ -308,16 +323,6 @@ class CodebookType(ElementType):
 
     def __str__(self) -> str:
         return f"!quant.codebook<{self.storage_type}:{self.base}, {{{', '.join(map(format_float, self.entries))}}}>"
-
-    @property
-    def expressed(self) -> ScalarType:
-        """The float type of the entries."""
-        return self.base
-
-    @property
-    def storage(self) -> ScalarType:
-        """The integer type of the indices."""
-        return self.storage_type
 
     def quantize(self, real: Array) -> Array:
         """Return the index of the nearest entry (the first of equals)."""
@@ -394,7 +399,7 @@ class TensorType:
     @property
     def is_quantized(self) -> bool:
         """True where elements are codes of a uniform or codebook type."""
-        return isinstance(self.element, UniformType | CodebookType)
+        return isinstance(self.element, Coded)
 
     def with_element(self, element: ElementType) -> TensorType:
         """Return the same shape over another element type."""

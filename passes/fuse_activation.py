@@ -47,7 +47,7 @@ class HoistClamp(FloatPattern):
             return None
         if not leads_to_fusable(inner, rewriter):
             return Mismatch(f"nothing in front of {inner.name} takes a clamp")
-        if isinstance(inner, MaxPool2d) and inner.valid_counts().min() < 1:
+        if isinstance(inner, MaxPool2d) and inner.tap_counts(include_pad=False).min() < 1:
             return Mismatch("a window of the pool lies outside the image")
         if not isinstance(op, Clamp):
             return None

@@ -21,12 +21,6 @@ FLOAT_TOLERANCE = 1e-4
 #: Codes by which a quantized output behind float arithmetic may differ.
 CODE_TOLERANCE = 2
 
-#: Operations on floats whose result is exactly defined: comparisons, moves and single correctly rounded steps.
-EXACT_ON_FLOATS = frozenset(
-    {"quantize", "dequantize", "storage_cast", "constant", "clamp", "maximum", "minimum", "max_pool2d", "reduce_max",
-     "reduce_min", "pad", "abs", "neg"}
-)  # fmt: skip
-
 Runner = Callable[[Iterable[Mapping[str, Array]]], Iterator[dict[str, Array]]]
 
 
@@ -149,6 +143,6 @@ def outputs_behind_floats(module: Module) -> frozenset[str]:
 
 
 def _rounds_floats(op: Op) -> bool:
-    if op.name in EXACT_ON_FLOATS or op.exact_floats or op.moves_data or op.reads_codes:
+    if op.rounds_once or op.exact_floats or op.moves_data or op.reads_codes:
         return False
     return any(v.type.is_float for v in (*op.operands, *op.results))

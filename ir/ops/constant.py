@@ -40,6 +40,7 @@ class Constant(Op):
     name = "constant"
     stages = ANY_STAGE
     boundary = True
+    rounds_once = True
     value: Dense
     packing: str = ""
 
@@ -82,6 +83,7 @@ class Quantize(Op):
     name = "quantize"
     stages = ANY_STAGE
     boundary = True
+    rounds_once = True
     x = Operand(0, "real values")
     to: UniformType
     rounding: str = "half_even"
@@ -135,6 +137,7 @@ class Dequantize(Op):
     name = "dequantize"
     stages = ANY_STAGE
     boundary = True
+    rounds_once = True
     x = Operand(0, "codes")
 
     def infer(self) -> tuple[TensorType, ...]:

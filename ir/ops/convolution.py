@@ -73,9 +73,24 @@ class SlidingWindow(Op):
         return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
 
 
+class Convolution(SlidingWindow):
+    """Base of convolutions: operands and kernel."""
+
+    stages = ANY_STAGE
+    fusable_clamp = True
+    x = Operand(0, "activations N×H×W×C")
+    weight = Operand(1, "weights O×KH×KW×C/groups")
+    bias = OptionalOperand(2, "bias O")
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Height and width of the kernel."""
+        return self.weight.type.shape[1], self.weight.type.shape[2]
+
+
 @register
 @dataclass(frozen=True, kw_only=True)
-class Conv2d(SlidingWindow):
+class Conv2d(Convolution):
     """Convolution: `y[n,i,j,o] = Σ (x[n, i·s+ky·d−p, j·s+kx·d−p, c] − zx)·(w[o,ky,kx,c] − zw) + b[o]`.
 
     Padded positions contribute the real value 0 (code zx). Depthwise is `groups` = channels. In the integer stage the
@@ -89,21 +104,11 @@ class Conv2d(SlidingWindow):
     """
 
     name = "conv2d"
-    stages = ANY_STAGE
-    fusable_clamp = True
-    x = Operand(0, "activations N×H×W×C")
-    weight = Operand(1, "weights O×KH×KW×C/groups")
-    bias = OptionalOperand(2, "bias O")
     groups: int = 1
     clamp: tuple[float, float] | None = None
     input_zero_point: int = 0
     weight_zero_point: int = 0
     accumulator: ScalarType = I32
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """Height and width of the kernel."""
-        return self.weight.type.shape[1], self.weight.type.shape[2]
 
     @property
     def is_depthwise(self) -> bool:
@@ -164,7 +169,7 @@ class Conv2d(SlidingWindow):
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class ConvTranspose2d(SlidingWindow):
+class ConvTranspose2d(Convolution):
     """Transposed convolution: each input scatters `(x − zx)·(w[o,ky,kx,c] − zw)` to `i·s + ky·d − p`, then + b[o].
 
     Attributes:
@@ -174,22 +179,12 @@ class ConvTranspose2d(SlidingWindow):
     """
 
     name = "conv_transpose2d"
-    stages = ANY_STAGE
-    fusable_clamp = True
-    x = Operand(0, "activations N×H×W×C")
-    weight = Operand(1, "weights O×KH×KW×C/groups")
-    bias = OptionalOperand(2, "bias O")
     output_padding: tuple[int, int] = (0, 0)
     groups: int = 1
     clamp: tuple[float, float] | None = None
     input_zero_point: int = 0
     weight_zero_point: int = 0
     accumulator: ScalarType = I32
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """Height and width of the kernel."""
-        return self.weight.type.shape[1], self.weight.type.shape[2]
 
     def full_size(self) -> tuple[int, int]:
         """Return height and width of the result before `padding` is cut."""

@@ -131,6 +131,7 @@ class Minimum(Binary):
     name = "minimum"
     shares_parameters = True
     fusable_clamp = False
+    rounds_once = True
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the smaller of each pair."""
@@ -145,6 +146,7 @@ class Maximum(Binary):
     name = "maximum"
     shares_parameters = True
     fusable_clamp = False
+    rounds_once = True
 
     def evaluate(self, a: Array, b: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the larger of each pair."""
@@ -159,6 +161,7 @@ class Clamp(Op):
     name = "clamp"
     stages = ANY_STAGE
     elementwise = True
+    rounds_once = True
     x = Operand(0)
     minimum: float
     maximum: float

@@ -111,9 +111,7 @@ class AvgPoolFloat(Pool):
 
     def divisors(self) -> Array:
         """Return n for each output, H'×W'×1, binary32."""
-        counts = self.valid_counts()
-        counts = np.full_like(counts, self.kernel[0] * self.kernel[1]) if self.count_include_pad else counts
-        return counts.astype(np.float32)
+        return self.tap_counts(self.count_include_pad).astype(np.float32)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the codes of the means."""

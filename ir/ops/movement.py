@@ -182,6 +182,7 @@ class Pad(Op):
     name = "pad"
     stages = ANY_STAGE
     shares_parameters = True
+    rounds_once = True
     x = Operand(0)
     low: tuple[int, ...]
     high: tuple[int, ...]

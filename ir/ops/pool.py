@@ -49,9 +49,10 @@ class Pool(SlidingWindow):
             total += view
         return total
 
-    def valid_counts(self) -> Array:
-        """Return how many taps of each window lie inside the image, H'×W'×1, int64."""
-        return np.asarray(self.axis_counts(0)[:, None, None] * self.axis_counts(1)[None, :, None])
+    def tap_counts(self, include_pad: bool) -> Array:
+        """Return how many taps of each window lie inside the image, or with the padding all of them: H'×W'×1, int64."""
+        counts = np.asarray(self.axis_counts(0)[:, None, None] * self.axis_counts(1)[None, :, None])
+        return np.full_like(counts, self.kernel[0] * self.kernel[1]) if include_pad else counts
 
 
 @register
@@ -62,6 +63,7 @@ class MaxPool2d(Pool):
     name = "max_pool2d"
     stages = ANY_STAGE
     shares_parameters = True
+    rounds_once = True
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the maxima."""
@@ -98,8 +100,7 @@ class AvgPool2d(Pool):
 
     def divisors(self) -> Array:
         """Return n for each output, H'×W'×1, int64."""
-        counts = self.valid_counts()
-        return np.full_like(counts, self.kernel[0] * self.kernel[1]) if self.count_include_pad else counts
+        return self.tap_counts(self.count_include_pad)
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the means."""

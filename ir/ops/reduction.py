@@ -83,6 +83,7 @@ class ReduceMax(Reduction):
     name = "reduce_max"
     stages = ANY_STAGE
     shares_parameters = True
+    rounds_once = True
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the maxima."""
@@ -97,6 +98,7 @@ class ReduceMin(Reduction):
     name = "reduce_min"
     stages = ANY_STAGE
     shares_parameters = True
+    rounds_once = True
 
     def evaluate(self, x: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the minima."""

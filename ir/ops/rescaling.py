@@ -32,9 +32,29 @@ def check_bounds(op: Op, to: ScalarType | UniformType, minimum: int, maximum: in
         raise IrError(f"{op.name}: bounds {minimum} … {maximum} leave {to}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScaleChange(Op):
+    """Base of changes of scale: from the integers x to codes.
+
+    Attributes:
+        to: type of the result.
+        minimum, maximum: bounds of the result, both within `to`.
+        input_zero_point, output_zero_point: integers, taken from x and added to the result.
+    """
+
+    stages = frozenset({Stage.INTEGER})
+    elementwise = True
+    x = Operand(0)
+    to: ScalarType
+    minimum: int
+    maximum: int
+    input_zero_point: int = 0
+    output_zero_point: int = 0
+
+
 @register
 @dataclass(frozen=True, kw_only=True)
-class Rescale(Op):
+class Rescale(ScaleChange):
     """Change of scale: `y = clamp(round((x − input_zero_point) · multiplier / 2^shift) + output_zero_point, …)`.
 
     Multiplier and shift are constants that broadcast against x (one, or one a channel). A shift of 0 is an exact
@@ -50,16 +70,8 @@ class Rescale(Op):
     """
 
     name = "rescale"
-    stages = frozenset({Stage.INTEGER})
-    elementwise = True
-    x = Operand(0)
     multiplier = Operand(1, "i32, positive or negative")
     shift = Operand(2, "i8, 0 … 62, same shape as the multiplier")
-    to: ScalarType
-    minimum: int
-    maximum: int
-    input_zero_point: int = 0
-    output_zero_point: int = 0
     rounding: str = "half_up"
 
     def infer(self) -> tuple[TensorType, ...]:
@@ -90,7 +102,7 @@ class Rescale(Op):
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class RescaleFloat(Op):
+class RescaleFloat(ScaleChange):
     """Change of scale in floats: `y = clamp(round(f(f(x − input_zero_point) · factor) + offset) + output_zero_point)`.
 
     f rounds once to the type of the factor, to nearest, ties to even, as IEEE 754 does; so does the sum. No product and
@@ -104,17 +116,9 @@ class RescaleFloat(Op):
     """
 
     name = "rescale_float"
-    stages = frozenset({Stage.INTEGER})
-    elementwise = True
     exact_floats = True
-    x = Operand(0)
     factor = Operand(1, "f32 or f64, broadcasts against x")
     offset = OptionalOperand(2, "of the factor's type and shape; what is added before rounding")
-    to: ScalarType
-    minimum: int
-    maximum: int
-    input_zero_point: int = 0
-    output_zero_point: int = 0
     rounding: str = "half_even"
 
     def infer(self) -> tuple[TensorType, ...]:

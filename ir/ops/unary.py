@@ -214,6 +214,7 @@ class Abs(Unary):
     """Magnitude: `y = |x|`."""
 
     name = "abs"
+    rounds_once = True
 
     def function(self, x: Array) -> Array:
         """Return the magnitude."""
@@ -226,6 +227,7 @@ class Neg(Unary):
     """Negative: `y = −x`."""
 
     name = "neg"
+    rounds_once = True
 
     def function(self, x: Array) -> Array:
         """Return the negative."""
