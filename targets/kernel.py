@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from qcc.ir import Array, Module, Op, Value, free_name
+from qcc.ir import Array, IrError, Module, Op, Value, free_name
 from qcc.ir.ops import Constant, Reshape, StorageCast
 
 #: Operations that make no kernel: their result is their operand's memory under another type or shape.
 ALIASES = (StorageCast, Reshape)
+
+OpT = TypeVar("OpT", bound=Op)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class Kernel:
     def anchor(self) -> Op:
         """The first operation, which decides on the loop nest."""
         return self.ops[0]
+
+    def anchor_as(self, kind: type[OpT]) -> OpT:
+        """Return the anchor, which the nest at work takes only of this kind."""
+        if not isinstance(self.anchor, kind):
+            raise IrError(f"{self.anchor.name} is not computed by the nest of {kind.__name__}")
+        return self.anchor
 
     @cached_property
     def definitions(self) -> dict[str, Op]:

@@ -9,11 +9,9 @@ from qcc.ir import Value, ops
 from .realizer import Realizer, realizes
 
 
-@realizes(ops.AvgPool2d)
-def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
-    """Realize `Σ (x − z) · s_x / (n·s_y)`; n differs by position where windows reach over the border."""
-    x = op.x.type.uniform()
-    total = r.emit(
+def window_total(r: Realizer, op: ops.AvgPool2d, zero_point: int = 0) -> Value:
+    """Append `Σ (q − zero_point)` of each window."""
+    return r.emit(
         ops.SumPool2d,
         r.codes(op.x),
         name=f"{op.result.name}_accumulator",
@@ -21,18 +19,25 @@ def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
         strides=op.strides,
         padding=op.padding,
         dilation=op.dilation,
-        input_zero_point=x.zero_point,
+        input_zero_point=zero_point,
     )
+
+
+@realizes(ops.AvgPool2d)
+def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
+    """Realize `Σ (x − z) · s_x / (n·s_y)`; n differs by position where windows reach over the border."""
+    x = op.x.type.uniform()
+    total = window_total(r, op, x.zero_point)
     divisors = np.maximum(op.divisors(), 1).astype(np.float64)  # a window without any tap sums to 0
     factor = np.float64(x.scale) / (divisors * np.float64(op.result.type.uniform().scale))
     r.define_rescale(op.result, total, factor, 0, op.clamp)
 
 
-def total_of(r: Realizer, op: ops.ReduceMean | ops.ReduceSum, zero_point: int) -> Value:
-    """Append `Σ (q − zero_point)`."""
+def total_of(r: Realizer, op: ops.ReduceMean | ops.ReduceSum, zero_point: int, codes: Value | None = None) -> Value:
+    """Append `Σ (q − zero_point)`, of the operand's codes or of `codes`."""
     return r.emit(
         ops.ReduceSum,
-        r.codes(op.x),
+        r.codes(op.x) if codes is None else codes,
         name=f"{op.result.name}_accumulator",
         axes=op.axes,
         keep_dims=op.keep_dims,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from qcc.ir import IrError
 from qcc.ir.ops import Interpolate
 from qcc.targets import terms, tir
 from qcc.targets.kernel import Kernel, LoweredKernel
@@ -110,9 +109,7 @@ class _Nest:
 
 def interpolate(kernel: Kernel) -> LoweredKernel:
     """A kernel whose anchor is a bilinear interpolation of codes."""
-    op = kernel.anchor
-    if not isinstance(op, Interpolate):
-        raise IrError(f"{op.name} does not interpolate codes")
+    op = kernel.anchor_as(Interpolate)
     parameters = Parameters(kernel)
     _Nest(parameters, op).emit()
     return parameters.finish()

@@ -6,58 +6,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import FixedPoint, IrError, interpolated
+from qcc.ir import FixedPoint, interpolated
 from qcc.ir.ops import SoftmaxFixedPoint, SoftmaxFloatTable, SoftmaxInterpolated
 from qcc.targets import terms, tir
 from qcc.targets.expression_arithmetic import ExpressionArithmetic
 from qcc.targets.expressions import ROUNDINGS
 from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place
-from qcc.targets.portable.parameters import Parameters, Table
-from qcc.targets.portable.rows import RowOp, Rows
-from qcc.targets.portable.sums import activations
+from qcc.targets.portable.parameters import Table
+from qcc.targets.portable.rows import Rows, wide
 from qcc.targets.terms import Term
 from qcc.targets.tir import Body, Buffer, Expr
 
 
-def _rows(kernel: Kernel, op: RowOp) -> Rows:
-    """The rows of the anchor of a kernel."""
-    parameters = Parameters(kernel)
-    return Rows(parameters, op, activations(parameters, op.operands[0], 0))
-
-
-def _table(rows: Rows, name: str, index: int, comment: str) -> Table:
-    """A constant operand as a table in flash."""
-    data = rows.parameters.kernel.constants[rows.op.operands[index].name]
-    return rows.parameters.table(name, data, comment, fold=False)
+def _power(rows: Rows, table: Table, place: tuple[tuple[Expr, ...], Expr], top: Term) -> Expr:
+    """The exponential of an element: of a row's index, and a place in it."""
+    return table.at(terms.subtract(top, rows.element(*place)).expr).expr
 
 
 def softmax_fixed_point(kernel: Kernel) -> LoweredKernel:
     """A kernel of `softmax_fixed_point`: one reciprocal a row in 64 bits, one product of 32 bits an element."""
-    op = kernel.anchor
-    if not isinstance(op, SoftmaxFixedPoint):
-        raise IrError(f"{op.name} is not a softmax in fixed point")
-    rows = _rows(kernel, op)
-    body = rows.parameters.body
-    table = _table(rows, "table", 1, "exponentials in units of 2^-31")
+    op = kernel.anchor_as(SoftmaxFixedPoint)
+    rows = Rows.of(kernel, op)
+    body = rows.body
+    table = rows.table("table", 1, "exponentials in units of 2^-31")
     largest = body.allocate("largest", 1, "int32")
     # a summand is at most 2^19
     dtype = "int32" if rows.count < 2**12 else "int64"
     total = body.allocate("total", 1, dtype)
     factor, places = body.allocate("factor", 1, "uint32"), body.allocate("places", 1, "uint32")
 
-    def power(index: tuple[Expr, ...], k: Expr, top: Term) -> Expr:
-        return table.at(terms.subtract(top, rows.element(index, k)).expr).expr
+    def rounded(exponential: Expr) -> Expr:
+        e = tir.cast(exponential, "uint32") + tir.constant(1 << 11, "uint32")
+        return tir.cast(e >> tir.constant(12, "uint32"), dtype)
 
     def row(index: tuple[Expr, ...]) -> None:
         top = rows.largest(index, largest)
-        body.store(total, 0, tir.constant(0, dtype))
-        with body.loop("k", rows.count) as k:
-            e = tir.cast(power(index, k, top), "uint32") + tir.constant(1 << 11, "uint32")
-            body.store(total, 0, tir.load(total, 0) + tir.cast(e >> tir.constant(12, "uint32"), dtype))
+        rows.total(total, tir.constant(0, dtype), lambda k: rounded(_power(rows, table, (index, k), top)))
         _reciprocal(body, total, 43 - op.to.bits, factor, places)
         with body.loop("k", rows.count) as k:
-            e = tir.cast(power(index, k, top), "uint64")
+            e = tir.cast(_power(rows, table, (index, k), top), "uint64")
             product = e * tir.cast(tir.load(factor, 0), "uint64") + tir.constant(1 << 30, "uint64")
             share = body.let("share", tir.cast(product >> tir.constant(31, "uint64"), "uint32"))
             half = tir.constant(1, "uint32") << (tir.load(places, 0) - tir.constant(1, "uint32"))
@@ -65,8 +53,7 @@ def softmax_fixed_point(kernel: Kernel) -> LoweredKernel:
             code = terms.add(Term(level, "int32", 0, 1 << op.to.bits), terms.literal(op.to.minimum))
             rows.store(index, k, terms.clamp(code, op.to.minimum, op.to.maximum))
 
-    rows.each(row)
-    return rows.parameters.finish()
+    return rows.each(row)
 
 
 def _reciprocal(body: Body, total: Buffer, most: int, factor: Buffer, places: Buffer) -> None:
@@ -90,30 +77,22 @@ def _reciprocal(body: Body, total: Buffer, most: int, factor: Buffer, places: Bu
 
 def softmax_float_table(kernel: Kernel) -> LoweredKernel:
     """A kernel of `softmax_float_table`: one division a row, one product an element."""
-    op = kernel.anchor
-    if not isinstance(op, SoftmaxFloatTable):
-        raise IrError(f"{op.name} is not a softmax by a table of floats")
-    rows = _rows(kernel, op)
-    body = rows.parameters.body
-    table = _table(rows, "table", 1, "exponentials")
+    op = kernel.anchor_as(SoftmaxFloatTable)
+    rows = Rows.of(kernel, op)
+    body = rows.body
+    table = rows.table("table", 1, "exponentials")
     largest = body.allocate("largest", 1, "int32")
     total, inverse = body.allocate("total", 1, "float32"), body.allocate("inverse", 1, "float32")
 
-    def power(index: tuple[Expr, ...], k: Expr, top: Term) -> Expr:
-        return table.at(terms.subtract(top, rows.element(index, k)).expr).expr
-
     def row(index: tuple[Expr, ...]) -> None:
         top = rows.largest(index, largest)
-        body.store(total, 0, tir.number(0, "float32"))
-        with body.loop("k", rows.count) as k:
-            body.store(total, 0, tir.load(total, 0) + power(index, k, top))
+        rows.total(total, tir.number(0, "float32"), lambda k: _power(rows, table, (index, k), top))
         body.store(total, 0, tir.load(total, 0) * tir.number(op.output_scale, "float32"))
         body.store(inverse, 0, tir.number(1, "float32") / tir.load(total, 0))
         with body.loop("k", rows.count) as k:
-            rows.store(index, k, _rounded_share(body, op, power(index, k, top) * tir.load(inverse, 0)))
+            rows.store(index, k, _rounded_share(body, op, _power(rows, table, (index, k), top) * tir.load(inverse, 0)))
 
-    rows.each(row)
-    return rows.parameters.finish()
+    return rows.each(row)
 
 
 def _rounded_share(body: Body, op: SoftmaxFloatTable, share: Expr) -> Term:
@@ -138,7 +117,7 @@ class _Interpolation:
 
     def power(self, index: tuple[Expr, ...], k: Expr, top: Term) -> Expr:
         """The exponential of element k."""
-        body, rows = self.rows.parameters.body, self.rows
+        body, rows = self.rows.body, self.rows
         place = Place(rows.parameters, Collapse.none(rows.op.x.type.rank), rows.place(index, k))
         low = rows.op.x.type.element.storage.minimum - rows.op.x.type.element.storage.maximum
         distance = body.let("distance", rows.element(index, k).expr - top.expr)
@@ -155,26 +134,23 @@ def look_up(arithmetic: ExpressionArithmetic, table: Table, code: Expr) -> Expr:
 
 def softmax_interpolated(kernel: Kernel) -> LoweredKernel:
     """A kernel of `softmax_interpolated`, in 32 bits but for the rescale of the arguments."""
-    op = kernel.anchor
-    if not isinstance(op, SoftmaxInterpolated):
-        raise IrError(f"{op.name} is not a softmax by interpolated tables")
-    rows = _rows(kernel, op)
-    body = rows.parameters.body
+    op = kernel.anchor_as(SoftmaxInterpolated)
+    rows = Rows.of(kernel, op)
+    body = rows.body
     arithmetic = ExpressionArithmetic(body, "int32")
-    powers = _Interpolation(rows, op, arithmetic, _table(rows, "exponentials", 1, "exp on -10 ... 0"))
-    reciprocals = _table(rows, "reciprocals", 2, "1 / (1 + x) on 0 ... 1")
+    powers = _Interpolation(rows, op, arithmetic, rows.table("exponentials", 1, "exp on -10 ... 0"))
+    reciprocals = rows.table("reciprocals", 2, "1 / (1 + x) on 0 ... 1")
     largest, total = body.allocate("largest", 1, "int32"), body.allocate("total", 1, "int32")
     factor, zeros = body.allocate("factor", 1, "int32"), body.allocate("zero_bits", 1, "int32")
 
     def row(index: tuple[Expr, ...]) -> None:
         top = rows.largest(index, largest)
-        body.store(total, 0, tir.constant(0))
-        with body.loop("k", rows.count) as k:
-            body.store(total, 0, tir.load(total, 0) + powers.power(index, k, top))
-        wide = FixedPoint(32, ExpressionArithmetic(body))
-        body.store(zeros, 0, tir.cast(wide.leading_zeros(wide.arithmetic.bind("sum", _wide(total))), "int32"))
-        shifted = _wide(total) << (tir.cast(tir.load(zeros, 0), "int64") - tir.constant(1, "int64"))
-        scaled = wide.arithmetic.bind("scaled", (shifted + tir.constant(1 << 13, "int64")) >> tir.constant(14, "int64"))
+        rows.total(total, tir.constant(0), lambda k: powers.power(index, k, top))
+        numbers = FixedPoint(32, ExpressionArithmetic(body))
+        bind = numbers.arithmetic.bind
+        body.store(zeros, 0, tir.cast(numbers.leading_zeros(bind("sum", wide(total))), "int32"))
+        shifted = wide(total) << (tir.cast(tir.load(zeros, 0), "int64") - tir.constant(1, "int64"))
+        scaled = bind("scaled", (shifted + tir.constant(1 << 13, "int64")) >> tir.constant(14, "int64"))
         code = tir.cast(scaled, "int32") - tir.constant(98304)
         bounded = arithmetic.maximum(arithmetic.minimum(arithmetic.bind("offset", code), 32767), -32768)
         body.store(factor, 0, look_up(arithmetic, reciprocals, arithmetic.bind("code", bounded)))
@@ -184,10 +160,4 @@ def softmax_interpolated(kernel: Kernel) -> LoweredKernel:
             level = arithmetic.bind("level", (product + half) >> (tir.constant(31) - tir.load(zeros, 0)))
             rows.store(index, k, terms.clamp(Term(level, "int32", 0, 2**31 - 1), 0, 32767))
 
-    rows.each(row)
-    return rows.parameters.finish()
-
-
-def _wide(value: Buffer) -> Expr:
-    """A variable in 64 bits."""
-    return tir.cast(tir.load(value, 0), "int64")
+    return rows.each(row)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcc.ir import Array, IrError
+from qcc.ir import Array
 from qcc.ir.ops import Matmul
 from qcc.targets import terms, tir
 from qcc.targets.float_expressions import limited
@@ -25,9 +25,7 @@ from qcc.targets.tir import Buffer, Expr
 
 def matmul(kernel: Kernel) -> LoweredKernel:
     """A kernel whose anchor is a matrix product."""
-    op = kernel.anchor
-    if not isinstance(op, Matmul):
-        raise IrError(f"{op.name} is not a matrix product")
+    op = kernel.anchor_as(Matmul)
     parameters = Parameters(kernel)
     constants = dict(kernel.constants)
     sums = accumulator(op, constants)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qcc.ir import IrError
 from qcc.ir.ops import AvgPool2d, AvgPoolFloat, MaxPool2d, Pool, SumPool2d
 from qcc.targets import terms, tir
 from qcc.targets.expressions import rounded_float
@@ -21,9 +20,7 @@ from qcc.targets.tir import Buffer, Expr
 
 def pool(kernel: Kernel) -> LoweredKernel:
     """A kernel whose anchor is a pool."""
-    op = kernel.anchor
-    if not isinstance(op, Pool):
-        raise IrError(f"{op.name} is not a pool")
+    op = kernel.anchor_as(Pool)
     parameters = Parameters(kernel)
     zero_point = op.input_zero_point if isinstance(op, SumPool2d) else 0
     if isinstance(op, AvgPoolFloat):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from qcc.ir import IrError, Shape
+from qcc.ir import Shape
 from qcc.ir.ops import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from qcc.targets import terms, tir
 from qcc.targets.kernel import Kernel, LoweredKernel
@@ -56,9 +56,7 @@ class Axes:
 
 def reduction(kernel: Kernel) -> LoweredKernel:
     """A kernel whose anchor is a reduction."""
-    op = kernel.anchor
-    if not isinstance(op, Reduction):
-        raise IrError(f"{op.name} is not a reduction")
+    op = kernel.anchor_as(Reduction)
     parameters = Parameters(kernel)
     zero_point = op.input_zero_point if isinstance(op, ReduceSum) else 0
     nest = _Nest(parameters, op, activations(parameters, op.x, zero_point), Axes.of(op.x.type.shape, op.axes))
@@ -181,9 +179,7 @@ class _Nest:
 
 def argmax(kernel: Kernel) -> LoweredKernel:
     """A kernel whose anchor is an argmax."""
-    op = kernel.anchor
-    if not isinstance(op, ArgMax):
-        raise IrError(f"{op.name} is not an argmax")
+    op = kernel.anchor_as(ArgMax)
     parameters = Parameters(kernel)
     body, source = parameters.body, activations(parameters, op.x, 0)
     axes = Axes.of(op.x.type.shape, (op.axis,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,21 @@ class Neighbours:
     weights: Array
 
 
+@dataclass(frozen=True)
+class Weights:
+    """How a kernel weighs neighbours.
+
+    Attributes:
+        neighbours: those along an axis, of its sizes before and after, align corners, and half pixel centers.
+        fraction_bits: of the weights, where these are integers.
+        rounding: of the weighted mean, a rounding of `interpolate`.
+    """
+
+    neighbours: Callable[[int, int, bool, bool], Neighbours]
+    fraction_bits: int = 1
+    rounding: str = "half_up"
+
+
 def image_axes(op: ops.Resize) -> tuple[int, int]:
     """Return sizes before and after are those of rows and columns; PassError where another axis is resized."""
     if op.x.type.rank != 4 or not set(op.resized_axes) <= {1, 2}:
@@ -51,12 +67,7 @@ def resize(r: Realizer, op: ops.Resize) -> None:
     if op.mode == "nearest":
         one_operand(r, op)
         return
-    if op.x.type.element != op.result.type.element:
-        in_own_parameters(r, op, resize)
-        return
-    align, half = convention(op)
-    sizes = [(op.x.type.shape[a], op.shape[a]) for a in image_axes(op)]
-    interpolate(r, op, [fixed_point_neighbours(*size, align, half) for size in sizes], FRACTION_BITS, "half_away")
+    bilinear(r, op, resize, Weights(fixed_point_neighbours, FRACTION_BITS, "half_away"))
 
 
 @realizes(ops.Resize, profiles=("litert-ref",))
@@ -65,12 +76,7 @@ def resize_of_litert(r: Realizer, op: ops.Resize) -> None:
     if op.mode == "nearest" or op.x.type.uniform().storage_type != U8:
         resize(r, op)
         return
-    if op.x.type.element != op.result.type.element:
-        in_own_parameters(r, op, resize_of_litert)
-        return
-    align, half = convention(op)
-    sizes = [(op.x.type.shape[a], op.shape[a]) for a in image_axes(op)]
-    interpolate(r, op, [real_neighbours(*size, align, half) for size in sizes])
+    bilinear(r, op, resize_of_litert, Weights(real_neighbours))
 
 
 def fixed_point_neighbours(before: int, after: int, align: bool, half: bool) -> Neighbours:
@@ -101,10 +107,13 @@ def real_neighbours(before: int, after: int, align: bool, half: bool) -> Neighbo
     return Neighbours(first, second, (place - first.astype(f32)).astype(f32))
 
 
-def interpolate(
-    r: Realizer, op: ops.Resize, axes: list[Neighbours], fraction_bits: int = 1, rounding: str = "half_up"
-) -> None:
-    """Define the result of `op` as the weighted mean of the neighbours along rows and columns."""
+def bilinear(r: Realizer, op: ops.Resize, rule: Callable[[Realizer, ops.Resize], None], weights: Weights) -> None:
+    """Define the result of `op`, which `rule` realizes, as the weighted mean of neighbours along rows and columns."""
+    if op.x.type.element != op.result.type.element:
+        in_own_parameters(r, op, rule)
+        return
+    align, half = convention(op)
+    axes = [weights.neighbours(op.x.type.shape[a], op.shape[a], align, half) for a in image_axes(op)]
     if op.x.type.uniform().storage_type.bits > I16.bits:
         raise PassError("codes of more than 16 bits are not interpolated", help="keep it in float: --keep-float resize")
     operands = []
@@ -112,5 +121,5 @@ def interpolate(
         places = np.stack([neighbours.first, neighbours.second]).astype(np.int32)
         operands.append(r.integers(places, f"{op.result.name}_{name}s"))
         operands.append(r.integers(neighbours.weights, f"{op.result.name}_{name}_weights"))
-    attributes = {"fraction_bits": fraction_bits, "rounding": rounding}
+    attributes = {"fraction_bits": weights.fraction_bits, "rounding": weights.rounding}
     r.define(op.result, ops.Interpolate, r.codes(op.x), *operands, **attributes)

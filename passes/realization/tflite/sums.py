@@ -9,7 +9,7 @@ from qcc.ir import I8, U8, Array, PassError, ops, quantize_multiplier
 from ..movement import in_own_parameters
 from ..realizer import Realizer, realizes
 from ..rescales import Into, fixed_point
-from ..sums import count_of, total_of
+from ..sums import count_of, total_of, window_total
 from .bounds import activation_bounds
 from .rescales import DOUBLE, twice_rounded
 
@@ -23,15 +23,7 @@ def average_pool(r: Realizer, op: ops.AvgPool2d) -> None:
         return
     if op.count_include_pad:
         raise PassError("TFLite's average pool does not count the padding", help="keep it in float: --keep-float")
-    total = r.emit(
-        ops.SumPool2d,
-        r.codes(op.x),
-        name=f"{op.result.name}_accumulator",
-        kernel=op.kernel,
-        strides=op.strides,
-        padding=op.padding,
-        dilation=op.dilation,
-    )
+    total = window_total(r, op)
     largest = max(abs(own.storage_type.minimum), own.storage_type.maximum)
     m, s = exact_quotients(np.maximum(op.divisors(), 1), largest)
     into = Into.of(to, activation_bounds(to, op.clamp)).around(0)
@@ -90,14 +82,7 @@ def total_of_bytes(r: Realizer, op: ops.ReduceSum) -> None:
         total(r, op)
         return
     unsigned = r.emit(ops.Cast, r.codes(op.x), to=U8, name=f"{op.result.name}_bytes")
-    sums = r.emit(
-        ops.ReduceSum,
-        unsigned,
-        name=f"{op.result.name}_accumulator",
-        axes=op.axes,
-        keep_dims=op.keep_dims,
-        input_zero_point=own.zero_point,
-    )
+    sums = total_of(r, op, own.zero_point, unsigned)
     factor = np.float64(own.scale) / np.float64(to.scale)
     into = Into(U8, to.zero_point, U8.minimum, U8.maximum)
     rescaled = twice_rounded(r, sums, factor, into, name=f"{op.result.name}_unsigned")

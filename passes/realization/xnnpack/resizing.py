@@ -6,9 +6,8 @@ import numpy as np
 
 from qcc.ir import ops
 
-from ..movement import in_own_parameters
 from ..realizer import Realizer, realizes
-from ..tflite.resizing import Neighbours, convention, image_axes, interpolate, resize_of_litert
+from ..tflite.resizing import Neighbours, Weights, bilinear, resize_of_litert
 
 FRACTION_BITS = 11
 
@@ -19,12 +18,7 @@ def resize(r: Realizer, op: ops.Resize) -> None:
     if op.mode == "nearest" or op.x.type.uniform().storage_type.bits != 8:
         resize_of_litert(r, op)
         return
-    if op.x.type.element != op.result.type.element:
-        in_own_parameters(r, op, resize)
-        return
-    align, half = convention(op)
-    sizes = [(op.x.type.shape[a], op.shape[a]) for a in image_axes(op)]
-    interpolate(r, op, [neighbours(*size, align, half) for size in sizes], FRACTION_BITS, "half_up")
+    bilinear(r, op, resize, Weights(neighbours, FRACTION_BITS, "half_up"))
 
 
 def neighbours(before: int, after: int, align: bool, half: bool) -> Neighbours:
