@@ -23,10 +23,10 @@ from qcc.targets.hvx.depthwise import DepthwisePlan, depthwise, is_depthwise
 from qcc.targets.hvx.lines import Lines
 from qcc.targets.hvx.memory import Source, blocks, copy_bytes, load_vector, rounded_up, store_vector
 from qcc.targets.hvx.plan import PAIR, Plan
-from qcc.targets.hvx.writer import Writer, constant_names, lane_constants, vector_table
+from qcc.targets.hvx.writer import Writer, constant_names, lane_constants
 from qcc.targets.instructions import STEP, Array, DotInstruction
 from qcc.targets.nests.convolution import Convolution
-from qcc.targets.nests.epilogue import folded_bias
+from qcc.targets.nests.epilogue import wrapped_bias
 from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
 
 _ONES = 0x0101010101010101
@@ -48,14 +48,9 @@ def staged_constants(
     """The constant arguments of `staged_convolution` by name, in order, the table excepted."""
     plan = DepthwisePlan(spec) if is_depthwise(spec) else Plan(spec)
     offset = dot.activation_offset(spec.input_type)
-    folded = folded_bias(bias, weights, spec.input_zero_point, offset)
+    folded = wrapped_bias(bias, weights, spec.input_zero_point, offset)
     lanes = lane_constants(spec.epilogue, folded, multiplier, shift, plan.lane_columns())
     return {"weights": plan.packed_weights(weights), **lanes}
-
-
-def staged_table(table: Array) -> Array:
-    """The table of an epilogue as the code reads it."""
-    return vector_table(table)
 
 
 def staged_convolution(spec: Convolution) -> PrimFunc:

@@ -23,10 +23,10 @@ from qcc.targets import tir
 from qcc.targets.hexagon_instructions import LANES, VECTOR_BYTES
 from qcc.targets.hvx.lines import Lines, segment_pixels
 from qcc.targets.hvx.memory import Source, blocks, load_vector, rounded_up, store_vector
+from qcc.targets.hvx.plan import StagedPlan
 from qcc.targets.hvx.writer import Writer
 from qcc.targets.instructions import STEP
 from qcc.targets.nests.convolution import Convolution
-from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr
 
 MOST_ACCUMULATORS = 16
@@ -40,16 +40,8 @@ def is_depthwise(spec: Convolution) -> bool:
 
 
 @dataclass(frozen=True)
-class DepthwisePlan:
+class DepthwisePlan(StagedPlan):
     """The geometry of one depthwise convolution."""
-
-    spec: Convolution
-
-    @cached_property
-    def window(self) -> Window:
-        """The window over all channels."""
-        spec = self.spec
-        return Window(spec.input, spec.kernel, spec.strides, spec.dilations, spec.padding, 1)
 
     @property
     def channels(self) -> int:

@@ -31,7 +31,20 @@ MOST_ROW_BYTES = 16384
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagedPlan:
+    """What plans of convolutions share."""
+
+    spec: Convolution
+
+    @cached_property
+    def window(self) -> Window:
+        """The window over whole lines, all channels."""
+        spec = self.spec
+        return Window(spec.input, spec.kernel, spec.strides, spec.dilations, spec.padding, 1)
+
+
+@dataclass(frozen=True)
+class Plan(StagedPlan):
     """The geometry of a matrix nest: `groups` × rows × `columns` outputs in tiles of `rows` × `vectors` vectors.
 
     Three kinds of rows, all of them read by aligned scalar loads from local memory:
@@ -40,14 +53,6 @@ class Plan:
     * *lines*: windows read from padded copies of the input lines, where pixels begin at multiples of 8 bytes;
     * *windows*: other windows are put together from the copied lines, one behind another.
     """
-
-    spec: Convolution
-
-    @cached_property
-    def window(self) -> Window:
-        """The window over whole lines."""
-        spec = self.spec
-        return Window(spec.input, spec.kernel, spec.strides, spec.dilations, spec.padding, 1)
 
     @property
     def group_channels(self) -> int:

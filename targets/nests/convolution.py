@@ -23,7 +23,7 @@ import numpy.typing as npt
 from qcc.targets import tir
 from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.depthwise import ChannelProduct, LineAddresses, channel_tile_for
-from qcc.targets.nests.epilogue import Epilogue, folded_bias, packed_rescale
+from qcc.targets.nests.epilogue import Epilogue, packed_rescale, wrapped_bias
 from qcc.targets.nests.gathered_rows import GatheredRows
 from qcc.targets.nests.grouped_product import GroupedProduct
 from qcc.targets.nests.paired_product import PairedProduct
@@ -270,7 +270,7 @@ def packed_constants(
     packed = panel.packed_weights(flat.reshape(spec.output_channels, panel.runs, panel.run_length), product.arrange)
     padding = np.full(spec.padding_bytes(dot), spec.input_zero_point, spec.input_type).view(np.int8)
     columns = panel.lane_columns()
-    folded = folded_bias(bias, weights, spec.input_zero_point, product.activation_offset)
+    folded = wrapped_bias(bias, weights, spec.input_zero_point, product.activation_offset)
     arrays: dict[str, Array] = {
         "weights": np.concatenate([packed, padding]),
         "bias": np.where(columns < 0, np.int32(0), folded[columns]),

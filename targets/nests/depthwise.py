@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from qcc.targets import tir
 from qcc.targets.nests.panel import Tile, row_tiles
-from qcc.targets.nests.products import InputType, Product, RowSource
+from qcc.targets.nests.products import InputType, Product, RowSource, Run
 from qcc.targets.nests.register_tile import Rows
 from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr
@@ -60,20 +60,13 @@ class ChannelProduct(Product):
     window: Window
     multiplier: int = 1
 
-    def accumulate(
-        self,
-        body: Body,
-        accumulators: Buffer,
-        weights: tuple[Buffer, Expr],
-        sources: list[RowSource],
-        columns: list[Expr],
-    ) -> None:
+    def accumulate(self, body: Body, accumulators: Buffer, run: Run) -> None:
         """One kernel row."""
         vectors = self.panel.tile.vectors
-        for vector, channel in enumerate(columns):
-            taps = self._weights(body, weights, vector)
-            for place, (source, start) in enumerate(sources):
-                pairs = self._pixels(place, len(sources))
+        for vector, channel in enumerate(run.columns):
+            taps = self._weights(body, run.weights, vector)
+            for place, (source, start) in enumerate(run.sources):
+                pairs = self._pixels(place, len(run.sources))
                 if not pairs:
                     continue
                 value = body.let("value", self._load(body, source, start, channel))

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from qcc.ir import IrError
 from qcc.targets import tir
+from qcc.targets.folded_bias import folded_bias
 from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.lanes import halves, interleave, lanes_of
 from qcc.targets.nests.rounding_forms import doubled_high_product, in_float, rounding_division
@@ -126,17 +127,14 @@ def _in_lane_order(values: npt.NDArray[np.int64], columns: npt.NDArray[np.intp],
     return np.where(columns < 0, unused, values[columns]).astype(np.int32)
 
 
-def folded_bias(
+def wrapped_bias(
     bias: npt.NDArray[np.integer], weights: npt.NDArray[np.int8], input_zero_point: int, activation_offset: int = 0
 ) -> Int32Array:
-    """`bias − (z + offset) · Σ weights` modulo 2³², for `weights` of shape `[columns, …]`.
+    """The bias with the zero point folded in, modulo 2³² as all sums of these nests, for weights `[columns, …]`.
 
-    The zero point leaves the inner loop this way. It also holds at padded positions, because these are fed with the
-    zero point. `activation_offset` is what the dot instruction adds to each activation.
+    `activation_offset` is what the dot instruction adds to each activation.
     """
-    sums = weights.reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
-    folded: npt.NDArray[np.int64] = np.asarray(bias, np.int64) - (input_zero_point + activation_offset) * sums
-    return folded.astype(np.int32)
+    return folded_bias(bias, weights, input_zero_point + activation_offset).astype(np.int32)
 
 
 @dataclass(frozen=True)

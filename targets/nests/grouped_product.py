@@ -8,38 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from qcc.targets import tir
-from qcc.targets.nests.products import Product, RowSource
+from qcc.targets.nests.products import RowSource, Run, SharedProduct
 from qcc.targets.tir import Body, Buffer, Expr
 
 
 @dataclass(frozen=True)
-class GroupedProduct(Product):
-    """Every output column sees the same activations, which are loaded for `dot.group` steps at once."""
+class GroupedProduct(SharedProduct):
+    """Dot products whose activations are loaded for `dot.group` steps at once."""
 
-    @property
-    def activation_offset(self) -> int:
-        """That of the instruction."""
-        return self.dot.activation_offset(self.input_type)
-
-    def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """In the order of the instruction."""
-        return self.dot.arrange(weights)
-
-    def accumulate(
-        self,
-        body: Body,
-        accumulators: Buffer,
-        weights: tuple[Buffer, Expr],
-        sources: list[RowSource],
-        columns: list[Expr],
-    ) -> None:
+    def accumulate(self, body: Body, accumulators: Buffer, run: Run) -> None:
         """A loop over groups of steps, single steps, and the overlapping last step."""
-        del columns
-        buffer, first = weights
+        (buffer, first), sources = run.weights, run.sources
         length, size, group = self.panel.run_length, self.panel.step, self.dot.group
         full = length // size
         grouped = full // group * group
@@ -75,11 +55,7 @@ class GroupedProduct(Product):
         self, body: Body, accumulators: Buffer, weights: tuple[Buffer, Expr], rows: list[tuple[Expr, ...]]
     ) -> None:
         """One dot product for each accumulator."""
-        vectors, size = self.panel.tile.vectors, self.panel.lanes * self.panel.step
         buffer, step = weights
-        offsets = (step * tir.constant(vectors * size) + tir.constant(vector * size) for vector in range(vectors))
-        loaded = [self.dot.load_weights(body, buffer, offset) for offset in offsets]
+        columns = self.load_weights(body, buffer, step * tir.constant(self.step_bytes))
         for row, activation in enumerate(rows):
-            for place, column in enumerate(loaded, row * vectors):
-                updated = self.dot.accumulate(tir.load(accumulators, place), activation, column)
-                body.store(accumulators, place, updated)
+            self.add(body, accumulators, row, activation, columns)

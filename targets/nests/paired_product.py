@@ -77,10 +77,8 @@ class PairedProduct(GroupedProduct):
         self, body: Body, accumulators: Buffer, weights: tuple[Buffer, Expr], pairs: list[tuple[Expr, ...]]
     ) -> None:
         """Two products for each pair of rows and vector of columns."""
-        vectors, size = self.panel.tile.vectors, self.panel.lanes * self.panel.step
-        buffer, step = weights
-        offsets = (step * tir.constant(vectors * size) + tir.constant(vector * size) for vector in range(vectors))
-        loaded = [self.dot.load_weights(body, buffer, offset) for offset in offsets]
+        vectors, (buffer, step) = self.panel.tile.vectors, weights
+        loaded = self.load_weights(body, buffer, step * tir.constant(self.step_bytes))
         for number, pair in enumerate(pairs):
             for vector, columns in enumerate(loaded):
                 for half, column in enumerate(columns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,6 +22,21 @@ RowSource: TypeAlias = tuple[Buffer, Expr]
 
 
 @dataclass(frozen=True)
+class Run:
+    """One run of the rows of a tile.
+
+    Attributes:
+        weights: the packed buffer and the run's first step in it.
+        sources: one for each row.
+        columns: the first output column of each vector.
+    """
+
+    weights: tuple[Buffer, Expr]
+    sources: list[RowSource]
+    columns: list[Expr]
+
+
+@dataclass(frozen=True)
 class Product(ABC):
     """Adds one run of every row of a tile to the accumulators."""
 
@@ -30,7 +46,7 @@ class Product(ABC):
 
     @property
     def activation_offset(self) -> int:
-        """What the product adds to each activation, see `folded_bias`."""
+        """What the product adds to each activation, see `wrapped_bias`."""
         return 0
 
     @property
@@ -55,55 +71,67 @@ class Product(ABC):
         del body, accumulators, rows
 
     @abstractmethod
-    def accumulate(
-        self,
-        body: Body,
-        accumulators: Buffer,
-        weights: tuple[Buffer, Expr],
-        sources: list[RowSource],
-        columns: list[Expr],
-    ) -> None:
+    def accumulate(self, body: Body, accumulators: Buffer, run: Run) -> None:
         """Emit the products of one run.
 
-        `weights` is the packed buffer and the run's first step in it, `sources` has one entry for each row,
-        `columns` the first output column of each vector. Accumulator `row · vectors + vector` belongs to a pair, or
-        with `scalar_sums` the accumulators `(row · vectors + vector) · lanes + lane`.
+        Accumulator `row · vectors + vector` belongs to a pair, or with `scalar_sums` the accumulators
+        `(row · vectors + vector) · lanes + lane`.
         """
 
 
 @dataclass(frozen=True)
-class DotProduct(Product):
-    """Every output column sees the same activations: broadcasts and dot instructions."""
+class SharedProduct(Product):
+    """Base of products whose output columns all see the same activations: dot instructions, step by step."""
 
     @property
     def activation_offset(self) -> int:
         """That of the instruction."""
         return self.dot.activation_offset(self.input_type)
 
+    def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """In the order of the instruction."""
+        return self.dot.arrange(weights)
+
+    @property
+    def step_bytes(self) -> int:
+        """Weights of one step of a tile's vectors of columns."""
+        return self.panel.tile.vectors * self.panel.lanes * self.panel.step
+
+    def load_weights(self, body: Body, buffer: Buffer, first: Expr) -> list[tuple[Expr, ...]]:
+        """The weights of the step that begins at `first`, vector by vector of columns."""
+        size = self.panel.lanes * self.panel.step
+        offsets = (first + tir.constant(vector * size) for vector in range(self.panel.tile.vectors))
+        return [self.dot.load_weights(body, buffer, offset) for offset in offsets]
+
+    def add(
+        self,
+        body: Body,
+        accumulators: Buffer,
+        row: int,
+        activation: tuple[Expr, ...],
+        columns: Sequence[tuple[Expr, ...]],
+    ) -> None:
+        """Add the dot products of one row's activations with all columns of weights."""
+        for number, column in enumerate(columns, row * len(columns)):
+            updated = self.dot.accumulate(tir.load(accumulators, number), activation, column)
+            body.store(accumulators, number, updated)
+
+
+@dataclass(frozen=True)
+class DotProduct(SharedProduct):
+    """Broadcasts and dot instructions."""
+
     @property
     def scalar_sums(self) -> bool:
         """As the instruction has it."""
         return self.dot.scalar_sums
 
-    def arrange(self, weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """In the order of the instruction."""
-        return self.dot.arrange(weights)
-
-    def accumulate(
-        self,
-        body: Body,
-        accumulators: Buffer,
-        weights: tuple[Buffer, Expr],
-        sources: list[RowSource],
-        columns: list[Expr],
-    ) -> None:
+    def accumulate(self, body: Body, accumulators: Buffer, run: Run) -> None:
         """A loop over whole steps, and the overlapping last step."""
-        del columns
-        buffer, first = weights
+        buffer, first = run.weights
         loop, (left, rest) = self.loop, self.steps
-        strides = [self.panel.tile.vectors * self.panel.lanes * self.panel.step]
-        strides += [self.activation_stride for _ in sources]
-        operands = [(buffer, first * tir.constant(strides[0])), *sources]
+        strides = [self.step_bytes, *(self.activation_stride for _ in run.sources)]
+        operands = [(buffer, first * tir.constant(strides[0])), *run.sources]
         if left >= max(loop.least, loop.unroll):
             with loop.turns(body, operands, strides, left) as moved:
                 for step in range(loop.unroll):
@@ -138,12 +166,7 @@ class DotProduct(Product):
     def _step(self, body: Body, accumulators: Buffer, operands: list[Operand]) -> None:
         """The activations of each row, one dot product for each accumulator; `operands` are weights and rows."""
         (buffer, first), *sources = operands
-        size = self.panel.lanes * self.panel.step
-        offsets = (first + tir.constant(vector * size) for vector in range(self.panel.tile.vectors))
-        loaded = [self.dot.load_weights(body, buffer, offset) for offset in offsets]
+        loaded = self.load_weights(body, buffer, first)
         columns = [(w,) for registers in loaded for w in registers] if self.scalar_sums else loaded
         for row, (source, place) in enumerate(sources):
-            activation = self.load_activation(body, source, place)
-            for number, column in enumerate(columns, row * len(columns)):
-                updated = self.dot.accumulate(tir.load(accumulators, number), activation, column)
-                body.store(accumulators, number, updated)
+            self.add(body, accumulators, row, self.load_activation(body, source, place), columns)

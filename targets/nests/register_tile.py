@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from qcc.targets import tir
 from qcc.targets.nests.epilogue import Epilogue, EpilogueEmitter
 from qcc.targets.nests.panel import Panel, row_tiles
-from qcc.targets.nests.products import Product, RowSource
+from qcc.targets.nests.products import Product, RowSource, Run
 from qcc.targets.tir import Body, Buffer, Expr, PrimFunc
 
 
@@ -112,7 +112,7 @@ class _TileEmitter:
         product.begin(body, accumulators, height)
         with self.rows.run(body) as (run, sources):
             step = body.let("first_step", (absolute * tir.constant(panel.runs) + run) * tir.constant(panel.steps))
-            product.accumulate(body, accumulators, (self.constants["weights"], step), sources, columns)
+            product.accumulate(body, accumulators, Run((self.constants["weights"], step), sources, columns))
         product.finish(body, accumulators, height)
         self._store(accumulators, offsets, columns, first, height)
 

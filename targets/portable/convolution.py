@@ -24,7 +24,7 @@ from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters
-from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, folded_bias, initial
+from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, bounded_bias, initial
 from qcc.targets.portable.windows import Span, span
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
@@ -67,7 +67,7 @@ class _Nest:
         """Choose the form and order the weights for it."""
         constants = dict(parameters.kernel.constants)
         sums = accumulator(op, constants)
-        folded = folded_bias(op, constants, 0) if _sees_all_taps(op) and sums.dtype == "int32" else None
+        folded = bounded_bias(op, constants, 0) if _sees_all_taps(op) and sums.dtype == "int32" else None
         x = activations(parameters, op.x, 0 if folded is not None else op.input_zero_point)
         data = constants.get(op.weight.name)
         depthwise = op.weight.type.shape[3] == 1 and op.groups > 1

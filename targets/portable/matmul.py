@@ -18,7 +18,7 @@ from qcc.targets.kernel import Kernel, LoweredKernel
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters
-from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, folded_bias, initial
+from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, bounded_bias, initial
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
 
@@ -31,7 +31,7 @@ def matmul(kernel: Kernel) -> LoweredKernel:
     sums = accumulator(op, constants)
     data = constants.get(op.weight.name)
     transposed = data is not None and data.ndim == 2 and not op.result.type.is_float
-    folded = folded_bias(op, constants, 1) if transposed and sums.dtype == "int32" else None
+    folded = bounded_bias(op, constants, 1) if transposed and sums.dtype == "int32" else None
     x = activations(parameters, op.x, 0 if folded is not None else op.input_zero_point)
     if data is None:
         weight = activations(parameters, op.weight, op.weight_zero_point)

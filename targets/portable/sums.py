@@ -15,6 +15,7 @@ from qcc.ir import Array, Op, ScalarType, TensorType, Value
 from qcc.ir.ops import Conv2d, ConvTranspose2d, Matmul
 from qcc.passes import Interval, interval_of
 from qcc.targets import terms, tir
+from qcc.targets.folded_bias import folded_bias
 from qcc.targets.portable.elements import Place
 from qcc.targets.portable.parameters import Parameters, Table, code_range, storage_dtype
 from qcc.targets.terms import Term
@@ -128,11 +129,10 @@ def activations(parameters: Parameters, value: Value, zero_point: int) -> Source
     return Source(parameters.table("data", data), value.type, zero_point)
 
 
-def folded_bias(op: SumOp, constants: Mapping[str, Array], axis: int) -> Array | None:
-    """Return the bias with the input's zero point folded in, `b − zx·Σ (w − zw)`, one an output.
+def bounded_bias(op: SumOp, constants: Mapping[str, Array], axis: int) -> Array | None:
+    """Return the bias with the input's zero point folded in, one an output; the sums then take the input as it is.
 
-    The sums then take the input as it is. It holds where every output sees all weights (no taps in the padding). None
-    where operands are not constants, or a partial sum could leave 32 bits.
+    None where operands are not constants, or a partial sum could leave 32 bits, which C does not define.
     """
     data = constants.get(op.weight.name)
     known = op.bias is None or op.bias.name in constants
@@ -141,7 +141,7 @@ def folded_bias(op: SumOp, constants: Mapping[str, Array], axis: int) -> Array |
     w = data.astype(np.int64) - op.weight_zero_point
     summed = tuple(a for a in range(w.ndim) if a != axis)
     bias = np.zeros(w.shape[axis], np.int64) if op.bias is None else constants[op.bias.name].astype(np.int64)
-    folded = bias - op.input_zero_point * w.sum(axis=summed)
+    folded = folded_bias(bias, w, op.input_zero_point, axis)
     reach = np.abs(w).sum(axis=summed) * max(abs(c) for c in code_range(op.x.type)) + np.abs(folded)
     return folded.astype(np.int32) if reach.max(initial=0) < 2**31 else None
 
