@@ -244,28 +244,25 @@ def _bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _passes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "passes", "list the passes, or explain one", "lists")
-    parser.add_argument("name", nargs="?", metavar="PASS")
-    parser.add_argument("--load", action="append", default=[], metavar="FILE.py", help="load passes from a Python file")
-    parser.set_defaults(listing="passes")
+    _listing(commands, "passes", "list the passes, or explain one", "PASS", "passes")
 
 
 def _targets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "targets", "list the targets, or explain one", "lists")
-    parser.add_argument("name", nargs="?", metavar="TARGET")
-    parser.add_argument(
-        "--load", action="append", default=[], metavar="FILE.py", help="load targets from a Python file"
-    )
-    parser.set_defaults(listing="targets")
+    _listing(commands, "targets", "list the targets, or explain one", "TARGET", "targets")
 
 
 def _ops(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "ops", "list the operations of the IR, or explain one", "lists")
-    parser.add_argument("name", nargs="?", metavar="OP")
-    parser.add_argument(
-        "--load", action="append", default=[], metavar="FILE.py", help="load operations from a Python file"
-    )
-    parser.set_defaults(listing="ops")
+    _listing(commands, "ops", "list the operations of the IR, or explain one", "OP", "operations")
+
+
+def _listing(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str, entry: str, entries: str
+) -> None:
+    parser = _command(commands, name, help, "lists")
+    parser.add_argument("name", nargs="?", metavar=entry)
+    text = f"load {entries} from a Python file"
+    parser.add_argument("--load", action="append", default=[], metavar="FILE.py", help=text)
+    parser.set_defaults(listing=name)
 
 
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

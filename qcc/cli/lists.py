@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+from collections.abc import Iterable
 
 from qcc.console import print_table
-from qcc.ir import op_class_named, operand_names, registered_ops
+from qcc.ir import Stage, op_class_named, operand_names, registered_ops
 from qcc.passes import load_file, pass_named, registered_passes
 from qcc.targets import Target, families
 
@@ -25,13 +26,17 @@ def first_sentence(documented: object) -> str:
     return (inspect.getdoc(documented) or "").split("\n", 1)[0]
 
 
+def _stages(stages: Iterable[Stage]) -> str:
+    return ", ".join(sorted(s.value for s in stages))
+
+
 def _passes(name: str | None) -> None:
     if name is not None:
         print(inspect.getdoc(pass_named(name)))
         return
     rows = []
     for key, pass_class in registered_passes().items():
-        accepts = ", ".join(s.value for s in sorted(pass_class.accepts, key=lambda s: s.value))
+        accepts = _stages(pass_class.accepts)
         produces = f" → {pass_class.produces.value}" if pass_class.produces else ""
         rows.append((key, accepts + produces, first_sentence(pass_class)))
     print_table(("pass", "stage", "what it does"), rows)
@@ -67,6 +72,6 @@ def _ops(name: str | None) -> None:
         return
     rows = []
     for key, op_class in registered_ops().items():
-        stages = ", ".join(s.value for s in sorted(op_class.stages, key=lambda s: s.value))
-        rows.append((f"{key}({', '.join(operand_names(op_class))})", stages, first_sentence(op_class)))
+        operands = ", ".join(operand_names(op_class))
+        rows.append((f"{key}({operands})", _stages(op_class.stages), first_sentence(op_class)))
     print_table(("operation", "stages", "what it means"), rows)

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import Array, ArtifactError, EvaluationError, Module, Stage, TargetError, Value, check_inputs
+from qcc.ir import Array, ArtifactError, EvaluationError, TargetError, Value
 from qcc.targets.cross import Emulator
 from qcc.targets.emission.cross_tools import find_emulator
-from qcc.targets.emission.header import ERROR_MEANINGS, OK
 from qcc.targets.emission.interface import Interface
+from qcc.targets.loaded_model import LoadedModel, require_ok
 from qcc.targets.target import Target
 
 from .counting import InstructionCount, count_instructions
@@ -57,25 +57,16 @@ class Request:
 
 
 @dataclass(frozen=True)
-class EmulatedModel:
+class EmulatedModel(LoadedModel):
     """A compiled model of a foreign chip.
 
     Attributes:
-        name: of the module.
-        inputs, outputs: with their types; quantized ones take and give codes.
-        manifest: what the artifact says of itself.
         folder: a copy of the library, and the program once it is built.
         target: that the library is for.
-        interface: as the C API has it.
     """
 
-    name: str
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    manifest: Mapping[str, Any] = field(repr=False)
     folder: Path = field(repr=False)
     target: Target
-    interface: Interface = field(repr=False)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name for one set of inputs; see `run_many`."""
@@ -95,9 +86,7 @@ class EmulatedModel:
         chunk = None if self.interface.states else max(1, CHUNK_BYTES // max(size, 1))
         while block := list(islice(remaining, chunk)):
             for status, outputs in self.call(block):
-                if status != OK:
-                    meaning = ERROR_MEANINGS.get(status, "an unknown error")
-                    raise EvaluationError(f"the compiled model returned {status}: {meaning}")
+                require_ok(status)
                 yield outputs
 
     def call(
@@ -133,8 +122,7 @@ class EmulatedModel:
         return self.target.emulator
 
     def _input_bytes(self, sample: Mapping[str, Array]) -> bytes:
-        interface = Module(self.name, Stage.INTEGER, self.inputs, (), ())
-        checked = check_inputs(interface, sample)
+        checked = self._checked(sample)
         return b"".join(np.ascontiguousarray(checked[v.name]).tobytes() for v in self.inputs)
 
     def _results(self, data: bytes, samples: int) -> list[tuple[int, dict[str, Array]]]:
@@ -206,7 +194,6 @@ def load_emulated(folder: Path, manifest: Mapping[str, Any], interface: Interfac
         shutil.rmtree(copy, ignore_errors=True)
         message = f"{file} can't be read: {error.strerror}"
         raise ArtifactError(message, place=str(folder), help="compile the model again") from error
-    inputs, outputs = (tuple(Value(p.name, p.type) for p in ports) for ports in (interface.inputs, interface.outputs))
-    model = EmulatedModel(name, inputs, outputs, manifest, copy, target, interface)
+    model = EmulatedModel(interface, manifest, copy, target)
     weakref.finalize(model, shutil.rmtree, str(copy), ignore_errors=True)
     return model

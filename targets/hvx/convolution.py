@@ -20,7 +20,7 @@ from qcc.targets import hexagon_instructions as hvx
 from qcc.targets import tir
 from qcc.targets.hexagon_instructions import LANES, VECTOR_BYTES
 from qcc.targets.hvx.depthwise import DepthwisePlan, depthwise, is_depthwise
-from qcc.targets.hvx.lines import Lines
+from qcc.targets.hvx.lines import Lines, overlapping
 from qcc.targets.hvx.memory import Source, blocks, copy_bytes, load_vector, rounded_up, store_vector
 from qcc.targets.hvx.plan import PAIR, Plan
 from qcc.targets.hvx.writer import Writer, constant_names, lane_constants
@@ -107,7 +107,7 @@ class _Nest:
         if plan.kind != "lines":
             local = body.allocate("rows", rounded_up(plan.rows * plan.run_bytes) + 2 * VECTOR_BYTES, "int8")
         if plan.kind == "dense":
-            with self._tiles() as first:
+            with overlapping(body, plan.pixels, plan.rows) as first:
                 self._groups(self._dense(local, first), first)
             return
         lines = Lines(plan.window, plan.pixels, plan.spec.input[3], plan.spec.input_zero_point, self._flip)
@@ -120,14 +120,11 @@ class _Nest:
             column = body.let("column", start)
             lines.stage(body, self.source, copy, (image, row, column))
             line = (image * tir.constant(height) + row) * tir.constant(width) + column
-            with self._tiles() as first:
+            with overlapping(body, plan.pixels, plan.rows) as first:
                 if local is None:
                     self._groups(self._windowed(lines, copy, first), line + first)
                 else:
                     self._gathered(lines, copy, local, first, line + first)
-
-    def _tiles(self) -> _Tiles:
-        return _Tiles(self.body, self.plan.pixels, self.plan.rows)
 
     def _dense(self, local: Buffer, first: Expr) -> _Rows:
         """Copy rows that follow one another."""
@@ -260,23 +257,3 @@ def _surplus(body: Body, total: Expr) -> Expr:
     known = body.let("sums", total)
     halves = tir.cast(known, "int32") + tir.cast(known >> tir.constant(32, "int64"), "int32")
     return halves << tir.constant(7)
-
-
-@dataclass
-class _Tiles:
-    """A loop over tiles of `rows` of `count` rows; the last one overlaps the one before it."""
-
-    body: Body
-    count: int
-    rows: int
-
-    def __enter__(self) -> Expr:
-        self._loop = self.body.loop("tile", blocks(self.count, self.rows))
-        tile = self._loop.__enter__()
-        start = tile * tir.constant(self.rows)
-        if self.count % self.rows:
-            start = tir.minimum(start, tir.constant(self.count - self.rows))
-        return self.body.let("first", start)
-
-    def __exit__(self, *problem: object) -> None:
-        self._loop.__exit__(None, None, None)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from qcc.targets import hexagon_instructions as hvx
 from qcc.targets import tir
 from qcc.targets.hexagon_instructions import LANES, VECTOR_BYTES
-from qcc.targets.hvx.lines import Lines, segment_pixels
+from qcc.targets.hvx.lines import Lines, overlapping, segment_pixels
 from qcc.targets.hvx.memory import Source, blocks, load_vector, rounded_up, store_vector
 from qcc.targets.hvx.plan import StagedPlan
 from qcc.targets.hvx.writer import Writer
@@ -191,12 +191,7 @@ class _Nest:
     def _tiles(self, words: Buffer, block: Expr, target: Expr) -> None:
         """All tiles of a segment; the last one overlaps the one before it."""
         plan, body = self.plan, self.body
-        size = plan.units * plan.unit
-        with body.loop("tile", blocks(plan.pixels, size)) as tile:
-            start = tile * tir.constant(size)
-            if plan.pixels % size:
-                start = tir.minimum(start, tir.constant(plan.pixels - size))
-            first = body.let("first", start)
+        with overlapping(body, plan.pixels, plan.units * plan.unit) as first:
             values: list[list[Expr]] = [[] for _ in range(plan.units)]
             for vector in range(plan.vectors):
                 absolute = block * tir.constant(plan.vectors) + tir.constant(vector)

@@ -6,11 +6,13 @@ multiples of 8 bytes whatever the alignment of the caller's memory, and may read
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from qcc.targets import tir
 from qcc.targets.hexagon_instructions import VECTOR_BYTES
-from qcc.targets.hvx.memory import Source, copy_bytes, fill_bytes, rounded_up, splat_bytes, store_vector
+from qcc.targets.hvx.memory import Source, blocks, copy_bytes, fill_bytes, rounded_up, splat_bytes, store_vector
 from qcc.targets.nests.window import Window
 from qcc.targets.tir import Body, Buffer, Expr
 
@@ -120,3 +122,13 @@ def segment_pixels(window: Window, channels: int) -> int:
 
     segments = next((n for n in range(1, width + 1) if fits(-(-width // n))), width)
     return -(-width // segments)
+
+
+@contextmanager
+def overlapping(body: Body, count: int, size: int) -> Iterator[Expr]:
+    """A loop over tiles of `size` of `count` pixels, the last overlapping the one before; yields the first pixel."""
+    with body.loop("tile", blocks(count, size)) as tile:
+        start = tile * tir.constant(size)
+        if count % size:
+            start = tir.minimum(start, tir.constant(count - size))
+        yield body.let("first", start)

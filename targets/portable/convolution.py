@@ -21,10 +21,11 @@ from qcc.ir.ops import Conv2d, ConvTranspose2d
 from qcc.targets import terms, tir
 from qcc.targets.float_expressions import limited
 from qcc.targets.kernel import Kernel, LoweredKernel
+from qcc.targets.portable.blocks import BLOCK, in_blocks
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters
-from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, bounded_bias, initial
+from qcc.targets.portable.sums import Accumulator, Source, accumulator, activations, bounded_bias, initial
 from qcc.targets.portable.windows import Span, span
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
@@ -99,15 +100,13 @@ class _Nest:
         sums = body.allocate("sums", min(BLOCK, self.outputs), self.accumulator.dtype)
 
         def pixel(index: tuple[Expr, ...]) -> None:
-            full, rest = divmod(self.outputs, BLOCK)
             with body.loop("group", self.groups) as group:
                 base = group * tir.constant(self.outputs)
-                if full:
-                    with body.loop("block", full) as block:
-                        first = base + block * tir.constant(BLOCK)
-                        self._channels(index, _Channels(first, group, BLOCK, sums))
-                if rest:
-                    self._channels(index, _Channels(base + tir.constant(full * BLOCK), group, rest, sums))
+
+                def block(first: Expr, count: int) -> None:
+                    self._channels(index, _Channels(base + first, group, count, sums))
+
+                in_blocks(body, self.outputs, block)
 
         walk(body, shape[:3], pixel, "nyx")
 

@@ -7,12 +7,10 @@ from contextlib import ExitStack
 
 from qcc.targets import tir
 from qcc.targets.kernel import Kernel, LoweredKernel
+from qcc.targets.portable.blocks import BLOCK, in_blocks
 from qcc.targets.portable.elements import Collapse, Place, element_shapes, flat_offset, store_outputs, stored
 from qcc.targets.portable.parameters import Parameters, storage_dtype
 from qcc.targets.tir import Body, Expr
-
-#: Elements that are computed into local memory before they are written, where input and output may be the same.
-BLOCK = 64
 
 
 def walk(body: Body, shape: Sequence[int], visit: Callable[[tuple[Expr, ...]], None], names: str = "ijklmnop") -> None:
@@ -66,10 +64,6 @@ def _in_blocks(parameters: Parameters, collapse: Collapse, extents: tuple[int, .
             body.store(parameters.output(output), target, tir.load(local, lane))
 
     def row(outer: tuple[Expr, ...]) -> None:
-        full, rest = divmod(extents[-1], BLOCK)
-        with body.loop("block_index", full) as block:
-            piece(outer, block * tir.constant(BLOCK), BLOCK)
-        if rest:
-            piece(outer, tir.constant(full * BLOCK), rest)
+        in_blocks(body, extents[-1], lambda start, count: piece(outer, start, count), "block_index")
 
     walk(body, extents[:-1], row)

@@ -15,10 +15,11 @@ from qcc.ir.ops import Matmul
 from qcc.targets import terms, tir
 from qcc.targets.float_expressions import limited
 from qcc.targets.kernel import Kernel, LoweredKernel
+from qcc.targets.portable.blocks import BLOCK, in_blocks
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters
-from qcc.targets.portable.sums import BLOCK, Accumulator, Source, accumulator, activations, bounded_bias, initial
+from qcc.targets.portable.sums import Accumulator, Source, accumulator, activations, bounded_bias, initial
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
 
@@ -60,15 +61,10 @@ class _Nest:
         """All rows, all blocks of columns."""
         shape = self.op.result.type.shape
         body = self.parameters.body
-        full, rest = divmod(shape[-1], BLOCK)
         sums = body.allocate("sums", min(BLOCK, max(shape[-1], 1)), self.accumulator.dtype)
 
         def row(index: tuple[Expr, ...]) -> None:
-            if full:
-                with body.loop("block", full) as block:
-                    self._columns(index, block * tir.constant(BLOCK), BLOCK, sums)
-            if rest:
-                self._columns(index, tir.constant(full * BLOCK), rest, sums)
+            in_blocks(body, shape[-1], lambda first, count: self._columns(index, first, count, sums))
 
         walk(body, shape[:-1], row)
 

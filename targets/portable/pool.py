@@ -9,10 +9,11 @@ from qcc.targets import terms, tir
 from qcc.targets.expressions import rounded_float
 from qcc.targets.float_expressions import limited
 from qcc.targets.kernel import Kernel, LoweredKernel
+from qcc.targets.portable.blocks import BLOCK, in_blocks
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters, code_range, storage_dtype
-from qcc.targets.portable.sums import BLOCK, Source, activations, sum_bounds
+from qcc.targets.portable.sums import Source, activations, sum_bounds
 from qcc.targets.portable.windows import Span, span
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
@@ -55,12 +56,7 @@ class _Nest:
         def pixel(index: tuple[Expr, ...]) -> None:
             op, image = self.op, self.op.x.type.shape
             spans = [span(body, op, a, op.kernel[a], index[1 + a], image[1 + a], shape[1 + a]) for a in (0, 1)]
-            full, rest = divmod(shape[3], BLOCK)
-            if full:
-                with body.loop("block", full) as block:
-                    self._channels(index, spans, (block * tir.constant(BLOCK), BLOCK), values)
-            if rest:
-                self._channels(index, spans, (tir.constant(full * BLOCK), rest), values)
+            in_blocks(body, shape[3], lambda first, count: self._channels(index, spans, (first, count), values))
 
         walk(body, shape[:3], pixel, "nyx")
 

@@ -15,10 +15,11 @@ from qcc.ir import Shape
 from qcc.ir.ops import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum, Reduction
 from qcc.targets import terms, tir
 from qcc.targets.kernel import Kernel, LoweredKernel
+from qcc.targets.portable.blocks import BLOCK, in_blocks
 from qcc.targets.portable.elements import Collapse, Place, flat_offset, store_outputs
 from qcc.targets.portable.elementwise import walk
 from qcc.targets.portable.parameters import Parameters, code_range, storage_dtype
-from qcc.targets.portable.sums import BLOCK, Source, activations, sum_bounds
+from qcc.targets.portable.sums import Source, activations, sum_bounds
 from qcc.targets.terms import Term
 from qcc.targets.tir import Buffer, Expr
 
@@ -114,12 +115,7 @@ class _Nest:
             return
 
         def row(index: tuple[Expr, ...]) -> None:
-            full, rest = divmod(kept[-1], BLOCK)
-            if full:
-                with body.loop("block", full) as block:
-                    self._block(index, block * tir.constant(BLOCK), BLOCK, values)
-            if rest:
-                self._block(index, tir.constant(full * BLOCK), rest, values)
+            in_blocks(body, kept[-1], lambda first, count: self._block(index, first, count, values))
 
         walk(body, kept[:-1], row)
 

@@ -23,9 +23,6 @@ from qcc.targets.tir import Buffer, Expr
 
 SumOp = Conv2d | ConvTranspose2d | Matmul
 
-#: Accumulators that are kept in local memory at a time.
-BLOCK = 64
-
 
 @dataclass(frozen=True)
 class Accumulator:

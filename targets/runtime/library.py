@@ -17,18 +17,14 @@ import numpy as np
 from qcc.ir import (
     Array,
     ArtifactError,
-    EvaluationError,
-    Module,
-    Stage,
     TargetError,
     Value,
-    check_inputs,
 )
 from qcc.targets.emission import c_compiler, manifest_interface, read_manifest
 from qcc.targets.emission.figures import C_FLAGS
-from qcc.targets.emission.header import ERROR_MEANINGS, OK
 from qcc.targets.emission.interface import Interface
 from qcc.targets.emission.toolchain import run_tool
+from qcc.targets.loaded_model import LoadedModel, require_ok
 from qcc.targets.target import missing_on_host
 
 #: What the address of a state is a multiple of; no element is wider.
@@ -58,30 +54,23 @@ def load_library(folder: str | Path) -> CompiledModel:
             help="compile it for `--target native` or `--target c`",
         )
     interface = manifest_interface(manifest, str(folder))
-    inputs, outputs = (tuple(Value(p.name, p.type) for p in ports) for ports in (interface.inputs, interface.outputs))
     library = _open(folder, name, manifest["files"], needs_math=bool(manifest.get("has_float")))
     entry = _Entry(library, name, bool(interface.states))
-    return CompiledModel(name, inputs, outputs, manifest, entry, arena, alignment, interface)
+    return CompiledModel(interface, manifest, entry, arena, alignment)
 
 
 @dataclass(frozen=True)
-class CompiledModel:
+class CompiledModel(LoadedModel):
     """A compiled model that this process can call, also from several threads.
 
     Attributes:
-        name: of the module.
-        inputs, outputs: with their types; quantized ones take and give codes.
-        manifest: what the artifact says of itself.
+        entry: the functions of its library.
+        arena_bytes, arena_alignment: of the memory that it works in.
     """
 
-    name: str
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    manifest: Mapping[str, Any] = field(repr=False)
     entry: _Entry = field(repr=False)
-    arena_bytes: int = 0
-    arena_alignment: int = 1
-    interface: Interface = field(default_factory=lambda: Interface("", (), ()), repr=False)
+    arena_bytes: int
+    arena_alignment: int
     _local: threading.local = field(default_factory=threading.local, repr=False, compare=False)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -105,7 +94,7 @@ class CompiledModel:
     def bind(self, inputs: Mapping[str, Array]) -> BoundCall:
         """Return a call with its memory, which can be run again and again (for measurements)."""
         kept = [Value(port.name, port.type) for port in self.interface.states if port.name in inputs]
-        checked = check_inputs(Module(self.name, Stage.INTEGER, (*self.inputs, *kept), (), ()), inputs)
+        checked = self._checked(inputs, tuple(kept))
         arrays = [np.ascontiguousarray(checked[value.name]) for value in self.inputs]
         outputs = {v.name: np.zeros(v.type.shape, v.type.element.storage.dtype) for v in self.outputs}
         if not hasattr(self._local, "arena"):
@@ -170,10 +159,7 @@ class BoundCall:
         if self._memory.interface.states:
             pointers.append(self._memory.memory.ctypes.data)
         status = self._entry.function(*pointers, self._arena.ctypes.data)
-        if status != OK:
-            raise EvaluationError(
-                f"the compiled model returned {status}: {ERROR_MEANINGS.get(status, 'an unknown error')}"
-            )
+        require_ok(status)
 
     @property
     def states(self) -> dict[str, Array]:
