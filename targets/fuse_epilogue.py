@@ -73,13 +73,13 @@ class FuseEpilogue(Pass):
         """Return the module with fusion names."""
         groups = _Groups(module, self.max_inputs, self.max_operations)
         for op in reversed(module.ops):
-            if _is_elementwise(module, op) and op.results:
+            if _is_elementwise(op):
                 groups.extend(op)
         groups.shorten()
         return groups.apply()
 
 
-def _is_elementwise(module: Module, op: Op) -> bool:
+def _is_elementwise(op: Op) -> bool:
     """True where each element of the result depends on one element of each operand."""
     return (op.elementwise or isinstance(op, CONVERSIONS)) and len(op.results) == 1
 
@@ -105,7 +105,7 @@ class _Groups:
             producer = self.module.definition(value)
             if producer is None or not self._private(value, op) or not self._has_room(last, producer):
                 continue
-            if _is_elementwise(self.module, producer):
+            if _is_elementwise(producer):
                 self._join(last, value)
             elif isinstance(producer, ANCHORS) and last not in self.anchors:
                 self.anchors[last] = value.name
@@ -147,7 +147,7 @@ class _Groups:
         value = anchor.results[0]
         while len(chain) < self.max_operations:
             users = self.module.users.get(value.name, ())
-            if len(users) != 1 or not self._private(value, users[0]) or not _is_elementwise(self.module, users[0]):
+            if len(users) != 1 or not self._private(value, users[0]) or not _is_elementwise(users[0]):
                 break
             tensors = [v for v in users[0].operands if self.module.constant(v) is None]
             if len(tensors) != 1:

@@ -333,7 +333,3 @@ class Body:
         for parameter, alignment in (aligned or {}).items():
             body = tirx.AttrStmt(parameter, "storage_alignment", constant(alignment), body)
         return tirx.PrimFunc(list(parameters), body, attrs=tvm.ir.make_node("ir.DictAttrs", **attributes))
-
-
-Emit: TypeAlias = Callable[[Body], None]
-"""A function that adds statements to a body."""

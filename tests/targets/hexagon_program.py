@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -83,12 +82,6 @@ class Call:
     arguments: Sequence[Array]
     results: int = 1
     at_end: bool = True
-
-
-def missing_tools() -> str | None:
-    """What this machine lacks, or None."""
-    missing = [tool for tool in ("clang", "ld.lld", "qemu-hexagon") if shutil.which(tool) is None]
-    return f"needs {', '.join(missing)}" if missing else None
 
 
 def link(objects: Sequence[bytes], functions: Sequence[str], folder: Path) -> Path:

@@ -37,7 +37,7 @@ def sums(r: Realizer, op: SumOp) -> Value:
     return accumulate(r, op, product_scales(op), wraps=WRAPS)
 
 
-def factors(r: Realizer, op: SumOp) -> Array:
+def factors(op: SumOp) -> Array:
     """Return s_x·s_w / s_y: the product rounded to binary32 first where the kernels do."""
     x, w, y = op.x.type.uniform(), op.weight.type.uniform(), op.result.type.uniform()
     if _narrow_product(op, x, w):
@@ -57,9 +57,9 @@ def product_sum(r: Realizer, op: SumOp) -> None:
     """Realize a sum of products, rescaled twice rounded, or by 15 bits where it has 64."""
     accumulator, into = sums(r, op), output_into(op)
     if accumulator.type.element.storage == I64:
-        of_wide_sums(r, accumulator, factors(r, op), into, result=op.result)
+        of_wide_sums(r, accumulator, factors(op), into, result=op.result)
     else:
-        twice_rounded(r, accumulator, factors(r, op), into, result=op.result)
+        twice_rounded(r, accumulator, factors(op), into, result=op.result)
 
 
 @realizes(ops.Matmul, profiles=("litert-ref",))

@@ -68,7 +68,7 @@ def _left(r: Realizer, op: SumOp) -> None:
     if _short_sums(r, op):
         op, layer, storage = replace_op(op, accumulator=I32), True, I8
     if (layer and storage in (I8, U8)) or (isinstance(op, ops.ConvTranspose2d) and storage == U8):
-        m, s = multipliers(reference_factors(r, op))
+        m, s = multipliers(reference_factors(op))
         if op.note(KERNEL) == "DEPTHWISE_CONV_2D" and storage == I8:
             _vectors_of_channels(r, op, m, s)
             return

@@ -142,7 +142,6 @@ UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR
 OPERATIONS: tuple[str, ...] = tuple(_OPERATIONS.split())
 
 #: An operation number of an old file that stands for a newer field.
-PLACEHOLDER = OPERATIONS.index("PLACEHOLDER_FOR_GREATER_OP_CODES")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ import numpy as np
 from tests.conformance.tflm.fixed_point import Array, Ints, ints, multipliers, rescale, rescale_64, wrap32
 from tests.conformance.tflm.kernel import NONE, Call, finish, kernel
 
-SAME = 0
-
 
 def exact_product(a: Ints, b: Ints) -> Ints:
     """Return a·b of matrices of at most 17 and 9 bits.
@@ -71,23 +69,24 @@ def weights(call: Call, number: int) -> Ints:
     return call.centred(number) if info.scales.size == 1 else call.codes(number)
 
 
+def windows(call: Call, w: Ints) -> list[Ints]:
+    """Return what each tap of a convolution's weights sees."""
+    options = call.options
+    strides, dilations = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
+    (_, height, width, _), (_, rows, columns, _) = w.shape, call.output.shape
+    return taps(call.centred(0), (height, width), (rows, columns), strides, dilations)
+
+
 @kernel("CONV_2D")
 def conv_2d(call: Call) -> Sequence[Array]:
     w = weights(call, 1)
     channels, height, width, depth = w.shape
-    options, shape = call.options, call.output.shape
-    windows = taps(
-        call.centred(0),
-        (height, width),
-        (shape[1], shape[2]),
-        (options.strideH, options.strideW),
-        (options.dilationHFactor, options.dilationWFactor),
-    )
-    sums = np.zeros(shape, np.int64)
+    seen, sums = windows(call, w), np.zeros(call.output.shape, np.int64)
     groups = call.info(0).shape[3] // depth
     for group in range(groups):
         out = slice(group * channels // groups, (group + 1) * channels // groups)
-        for window, tap in zip(windows, w[out].reshape(-1, height * width, depth).transpose(1, 2, 0), strict=True):
+        matrices = w[out].reshape(-1, height * width, depth).transpose(1, 2, 0)
+        for window, tap in zip(seen, matrices, strict=True):
             sums[..., out] += exact_product(window[..., group * depth : (group + 1) * depth], tap)
     return [finish_sums(call, sums, 0, 1, 2, channels)]
 
@@ -95,18 +94,10 @@ def conv_2d(call: Call) -> Sequence[Array]:
 @kernel("DEPTHWISE_CONV_2D")
 def depthwise_conv_2d(call: Call) -> Sequence[Array]:
     w = weights(call, 1)
-    _, height, width, channels = w.shape
-    options, shape = call.options, call.output.shape
-    windows = taps(
-        call.centred(0),
-        (height, width),
-        (shape[1], shape[2]),
-        (options.strideH, options.strideW),
-        (options.dilationHFactor, options.dilationWFactor),
-    )
+    channels = w.shape[3]
     repeat = channels // call.info(0).shape[3]
-    sums = np.zeros(shape, np.int64)
-    for window, tap in zip(windows, w.reshape(-1, channels), strict=True):
+    sums = np.zeros(call.output.shape, np.int64)
+    for window, tap in zip(windows(call, w), w.reshape(-1, channels), strict=True):
         sums += np.repeat(window, repeat, axis=3) * tap
     return [finish_sums(call, sums, 0, 1, 2, channels)]
 
