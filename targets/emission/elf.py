@@ -16,7 +16,7 @@ PROGBITS, SYMBOL_TABLE, STRING_TABLE, RELA, NO_BITS, REL = 1, 2, 3, 4, 8, 9
 """Types of sections."""
 ATTRIBUTES = 0x70000003
 """Type of the sections of ARM and Hexagon that say which processor the code is for."""
-LOCAL, GLOBAL = 0, 1
+LOCAL, GLOBAL, WEAK = 0, 1, 2
 """Bindings of symbols."""
 OBJECT, FUNCTION, SECTION = 1, 2, 3
 """Types of symbols."""
