@@ -18,8 +18,9 @@ class FoldConstant(Pattern):
 
     root = Op
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, max_macs: int) -> None:
         self.max_bytes = max_bytes
+        self.max_macs = max_macs
 
     def apply(self, op: Op, rewriter: Rewriter) -> tuple[Value, ...] | Mismatch | None:
         """Evaluate the operation."""
@@ -34,6 +35,9 @@ class FoldConstant(Pattern):
         result_bytes = sum(v.type.bytes for v in op.results)
         if result_bytes > max(self.max_bytes, sum(v.type.bytes for v in op.operands)):
             return Mismatch(f"the result would have {result_bytes} bytes, more than max_bytes={self.max_bytes}")
+        macs = op.cost().macs
+        if macs > self.max_macs:
+            return Mismatch(f"it takes {macs} multiply-accumulates, more than max_macs={self.max_macs}")
         results = evaluate_op(op, known)
         pairs = zip(op.results, results, strict=True)
         return tuple(rewriter.constant_like(array, value, value.type) for value, array in pairs)
@@ -45,7 +49,7 @@ class FoldConstants(Pass):
     """Evaluate operations whose operands are all constants.
 
     A dequantize of constant codes stays, so that weights given as codes stay small. An operation whose result is
-    larger than its operands and than `max_bytes` stays, with a remark.
+    larger than its operands and than `max_bytes` stays, with a remark; so does one that takes more than `max_macs`.
 
     Before:
         module @m stage float {
@@ -66,14 +70,16 @@ class FoldConstants(Pass):
 
     Attributes:
         max_bytes: largest result that may be larger than the operands together.
+        max_macs: multiply-accumulates that an operation may take.
     """
 
     name: ClassVar[str] = "fold-constants"
 
     max_bytes: int = 1 << 22
+    max_macs: int = 1 << 24
 
     def run(self, module: Module, context: PassContext) -> Module:
         """Fold in sweeps; each sweep folds whole chains."""
-        module, report = rewrite(module, [FoldConstant(self.max_bytes)], self.name)
+        module, report = rewrite(module, [FoldConstant(self.max_bytes, self.max_macs)], self.name)
         context.remark_mismatches(self.name, report)
         return module

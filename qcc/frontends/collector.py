@@ -21,6 +21,8 @@ from qcc.ir import (
 )
 from qcc.ir.ops import Constant
 
+from .limits import FoldBudget
+
 
 class Collector:
     """Collects inputs, operations and outputs of a module.
@@ -47,6 +49,7 @@ class Collector:
         self._ops: list[Op] = []
         self._outputs: list[Output] = []
         self._pending: list[Op] = []
+        self._fold_budget = FoldBudget()
 
     def discard(self) -> None:
         """Drop the operations of the node: it can't be imported."""

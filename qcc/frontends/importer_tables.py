@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import pkgutil
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -23,6 +24,14 @@ def importer_table(package: str, path: Iterable[str], table: str = "IMPORTERS") 
 
 def no_importer(name: str, note: str, known: Collection[str]) -> str:
     """Return why an operation is not imported: its note where there is one, else that nothing imports it."""
-    close = difflib.get_close_matches(name, known, n=1)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ""
-    return note or f"there is no importer for this operation{suggestion}"
+    if note:
+        return note
+    close = _closest(name, tuple(known))
+    suggestion = f"; did you mean {close!r}?" if close else ""
+    return f"there is no importer for this operation{suggestion}"
+
+
+@lru_cache
+def _closest(name: str, known: tuple[str, ...]) -> str:
+    """Return the known name that is most like `name`, or an empty string."""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")

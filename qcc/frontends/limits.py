@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qcc.ir import TensorType
+from qcc.ir import Op, TensorType
 
 from .problem import Unsupported
 
@@ -13,6 +13,9 @@ RANK_LIMIT = 16
 
 #: Elements that a tensor computed at import may have.
 FOLD_LIMIT = 1 << 27
+
+#: Multiply-accumulates of an operation that is computed at import, and of all of them: what costs more stays.
+FOLD_MACS, ALL_FOLD_MACS = 1 << 24, 1 << 26
 
 #: Elements that an input or a result may have: more than any chip holds.
 TENSOR_LIMIT = 1 << 28
@@ -29,3 +32,18 @@ def check_fold_size(elements: int) -> None:
     """Raise Unsupported where a tensor to be computed at import would be too large."""
     if elements > FOLD_LIMIT:
         raise Unsupported(f"a constant of {elements} elements would be computed, {FOLD_LIMIT} is the limit")
+
+
+class FoldBudget:
+    """What the operations that are computed at import may cost together."""
+
+    def __init__(self) -> None:
+        self._macs = ALL_FOLD_MACS
+
+    def take(self, op: Op) -> bool:
+        """Return whether an operation may be computed at import, and count its cost if so."""
+        macs = op.cost().macs
+        if macs > min(FOLD_MACS, self._macs):
+            return False
+        self._macs -= macs
+        return True

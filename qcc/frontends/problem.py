@@ -43,16 +43,21 @@ class Problem:
     reason: str
 
 
+#: How many problems one error lists.
+LISTED = 100
+
 #: What to do about parts of a model that can't be imported, where nothing better is known.
 CHANGE_THE_MODEL = "change these in the model, or export it without them"
 
 
 def raise_problems(problems: Sequence[Problem], file: str, help: str = CHANGE_THE_MODEL) -> None:
-    """Raise one FrontendError that lists all problems; nothing where there are none."""
+    """Raise one FrontendError that lists the problems, the first `LISTED` of many; nothing where there are none."""
     if not problems:
         return
-    lines = [f"  {p.place}: {p.reason}" for p in dict.fromkeys(problems)]
-    count = f"{len(lines)} parts of the model" if len(lines) > 1 else "a part of the model"
+    distinct = list(dict.fromkeys(problems))
+    count = f"{len(distinct)} parts of the model" if len(distinct) > 1 else "a part of the model"
+    lines = [f"  {p.place}: {p.reason}" for p in distinct[:LISTED]]
+    lines += [f"  … and {len(distinct) - LISTED} more"] if len(distinct) > LISTED else []
     raise FrontendError(
         "\n".join([f"{count} can't be imported", *lines]),
         place=file,

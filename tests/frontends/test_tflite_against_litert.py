@@ -134,6 +134,9 @@ def movement() -> list[OneOperation]:
         ((1, 3, 9, 0), (5, 2, 0, 1), (1, -1, -2, 2), {**part, "begin_mask": 0b1100, "end_mask": 0b1000}, (1, 1, 2, 2)),
         ((-1, 1), (0, 4), (1, 1), {**part, "shrink_axis_mask": 1}, (3, 4, 3)),
         ((0, 1, 1, 0), (2, 3, 2, 3), (1, 1, 1, 1), {**part, "offset": True}, (2, 3, 2, 3)),
+        ((0, -4, 1, 0), (2, 3, 2, 3), (1, 1, 1, 1), {**part, "offset": True}, (2, 3, 2, 3)),
+        ((1, 3), (2, 4), (1, 1), {**part, "begin_mask": 3, "shrink_axis_mask": 1}, (4, 4, 3)),
+        ((1, 3, 2), (2, 4, 4), (1, 1, 1), {**part, "begin_mask": 6, "shrink_axis_mask": 2}, (1, 4, 3)),
     ]
     return [
         case("CONCATENATION", [x, (2, 6, 1, 3)], (2, 6, 5, 3), axis=-2, **NONE),

@@ -15,6 +15,7 @@ import pytest
 
 from qcc.cli import main
 from qcc.frontends import load
+from qcc.frontends.limits import ALL_FOLD_MACS
 from qcc.frontends.tflite import ModelFile
 from qcc.ir import FrontendError, QccError, evaluate
 from tests.conformance.tflite_builder import TfliteBuilder
@@ -214,6 +215,62 @@ def test_one_buffer_as_the_data_of_many_constants() -> None:
         x = y
     b.output(x)
     assert "many times larger than its file" in refused(b.build())
+
+
+def test_a_convolution_of_constants_that_costs_much_is_left_to_the_model() -> None:
+    b = TfliteBuilder()
+    n = 128
+    one, shape = b.constant("one", np.ones((1, 1, 1, 1), np.float32)), b.constant("s", np.array([1, n, n, 1], np.int32))
+    image, weight = b.tensor("image", (1, n, n, 1), "float32"), b.tensor("weight", (1, n, n, 1), "float32")
+    for tensor in (image, weight):
+        b.op("BROADCAST_TO", [one, shape], [tensor])
+    y = b.tensor("y", (1, n, n, 1), "float32")
+    b.op("CONV_2D", [image, weight, None], [y], padding="SAME", stride_w=1, stride_h=1)
+    b.output(y)
+    data = b.build()
+    assert len(data) < 1024
+    with bounded():
+        module = import_bytes(data)
+    assert [op.name for op in module.ops if op.name != "constant"] == ["conv2d"]
+
+
+def test_many_costs_at_import_are_one_budget() -> None:
+    b = TfliteBuilder()
+    x = b.constant("x", np.ones((256, 256), np.float32))
+    w = b.constant("w", np.eye(256, dtype=np.float32))
+    for i in range(6):
+        y = b.tensor(f"y{i}", (256, 256), "float32")
+        b.op("FULLY_CONNECTED", [x, w, None], [y], fused_activation_function="NONE")
+        x = y
+    b.output(x)
+    module = import_bytes(b.build())
+    assert sum(op.name == "matmul" for op in module.ops) == 6 - ALL_FOLD_MACS // 256**3
+
+
+def test_one_value_as_many_outputs() -> None:
+    b = TfliteBuilder()
+    x, y = b.input("x", (1, 4), "float32"), b.tensor("y", (1, 4), "float32")
+    b.op("NEG", [x], [y])
+    b.output(*[y] * 16000)
+    start = time.monotonic()
+    module = import_bytes(b.build())
+    assert time.monotonic() - start < 20
+    assert [o.name for o in module.outputs][:3] == ["y", "y_1", "y_2"]
+    assert len({o.name for o in module.outputs}) == 16000
+
+
+def test_a_message_lists_some_of_many_problems() -> None:
+    b = TfliteBuilder()
+    x = b.input("x", (1, 4), "float32")
+    for i in range(3000):
+        y = b.tensor(f"y{i}", (1, 4), "float32")
+        b.op("ROUND", [x], [y])
+        b.output(y)
+    message = refused(b.build())
+    assert "3000 parts of the model can't be imported" in message
+    assert "ROUND 'y99'" in message
+    assert "ROUND 'y100'" not in message
+    assert "… and 2900 more" in message
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import qcc
-from qcc.ir import Array, FrontendError, Stage, evaluate_sequence
+from qcc.ir import Array, FrontendError, PassError, Stage, evaluate_sequence
 from tests.conformance.litert import Job, run_litert
 from tests.conformance.tflite_builder import OPTIONS, TfliteBuilder
 from tests.conformance.tflm.fixed_point import ints, quantize_multiplier, rescale
@@ -120,6 +120,23 @@ def test_integer_layers_are_the_scalar_loop_bit_for_bit(seed: int) -> None:
         assert outputs["y"][0].tolist() == expected
         assert outputs["h"].tolist() == [h]
         assert outputs["c"].tolist() == [c]
+
+
+@pytest.mark.parametrize("profile", ["litert-ref", "litert-xnn"])
+def test_integer_layers_have_no_rules_in_the_profiles_of_litert(profile: str) -> None:
+    module = import_bytes(layer(weights(np.random.default_rng(1))), "lstm.tflite")
+    with pytest.raises(PassError, match="UNIDIRECTIONAL_SEQUENCE_LSTM") as caught:
+        qcc.compile(module, target="c", arithmetic=profile)
+    assert "--arithmetic tflm" in (caught.value.help or "")
+
+
+def test_a_sequence_becomes_no_more_operations_than_the_file_can_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.frontends.test_tflite_lstm.STEPS", 64)
+    data = layer(weights(np.random.default_rng(1)))
+    assert len(import_bytes(data, "lstm.tflite").ops) > 1400
+    monkeypatch.setattr("qcc.frontends.tflite.emission._OPERATIONS_FREE", 1000)
+    with pytest.raises(FrontendError, match="many times more than its file tells"):
+        import_bytes(data, "lstm.tflite")
 
 
 @pytest.mark.parametrize("time_major", [False, True])

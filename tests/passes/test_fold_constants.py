@@ -42,6 +42,19 @@ def test_a_constant_that_does_not_grow_folds_whatever_its_size() -> None:
     assert op_names(FoldConstants(max_bytes=0).run(before, PassContext())) == []
 
 
+def test_what_costs_more_than_asked_for_stays_with_a_remark() -> None:
+    before = qir(
+        "%x = constant() {value = dense<[[1.0, 2.0]]>} : tensor<1x2xf32>",
+        "%w = constant() {value = dense<[[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]>} : tensor<2x3xf32>",
+        "%y = matmul(%x, %w) : tensor<1x3xf32>",
+        'output %y as "y"',
+    )
+    context = PassContext()
+    assert op_names(FoldConstants(max_macs=5).run(before, context)) == ["matmul"]
+    assert "6 multiply-accumulates, more than max_macs=5" in str(context.remarks[0])
+    assert op_names(FoldConstants(max_macs=6).run(before, PassContext())) == []
+
+
 def test_codes_stay_codes() -> None:
     before = parse_module(
         "module @m stage quantized {\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qcc.ir import I64, Array, UniformType, Value, ops
+from qcc.ir import I64, Array, PassError, UniformType, Value, ops
 
 from ...operands import KERNEL
 from ..products import SumOp, accumulate, product_scales
@@ -12,6 +12,9 @@ from ..realizer import Realizer, realizes
 from ..rescales import Into, in_floats
 from .bounds import activation_bounds
 from .rescales import of_wide_sums, twice_rounded
+
+RECURRENT = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+"""The kernel whose gates are matrix products that differ from those of layers."""
 
 WRAPS = "TFLite's kernels"
 """Whose 32-bit sums wrap."""
@@ -65,6 +68,11 @@ def product_sum(r: Realizer, op: SumOp) -> None:
 @realizes(ops.Matmul, profiles=("litert-ref",))
 def matrix_product(r: Realizer, op: ops.Matmul) -> None:
     """Realize FULLY_CONNECTED as LiteRT's reference kernel: `RHA(f64(sum)·(s_x·s_w / s_y))`; other products as TFLM."""
+    if op.note(KERNEL) == RECURRENT:
+        raise PassError(
+            f"{RECURRENT} has rules in profile 'tflm' only: LiteRT's kernel rounds its gates otherwise",
+            help="give --arithmetic tflm",
+        )
     if not is_fully_connected(r, op):
         product_sum(r, op)
         return

@@ -118,13 +118,18 @@ class Emitter(Collector):
     def emit(self, op_class: type[Op], operands: Sequence[Tensor], attributes: dict[str, Any]) -> tuple[Tensor, ...]:
         """Return the results of an operation: computed now where all operands are known, else emitted."""
         if operands and all(t.array is not None for t in operands):
-            return self._fold(op_class, tuple(operands), attributes)
+            folded = self._fold(op_class, tuple(operands), attributes)
+            if folded is not None:
+                return folded
         values = tuple(self.materialize(t) for t in operands)
         types = op_class(operands=values, **attributes).infer()
         check_size(types)
         return tuple(Tensor(v.name, value=v) for v in self._keep(op_class, values, attributes, types))
 
-    def _fold(self, op_class: type[Op], operands: tuple[Tensor, ...], attributes: dict[str, Any]) -> tuple[Tensor, ...]:
+    def _fold(
+        self, op_class: type[Op], operands: tuple[Tensor, ...], attributes: dict[str, Any]
+    ) -> tuple[Tensor, ...] | None:
+        """Return what the evaluator computes of known operands, once; None where that would cost too much."""
         key = (op_class, tuple(sorted(attributes.items())), tuple(map(id, operands)))
         if key in self._folded:
             return self._folded[key][1]
@@ -132,7 +137,10 @@ class Emitter(Collector):
         op = op_class(operands=values, **attributes)
         results = tuple(Value(f"result{i}", t) for i, t in enumerate(op.infer()))
         check_fold_size(sum(v.type.size for v in results))
-        arrays = evaluate_op(replace_op(op, results=results), [t.array for t in operands if t.array is not None])
+        op = replace_op(op, results=results)
+        if not self._fold_budget.take(op):
+            return None
+        arrays = evaluate_op(op, [t.array for t in operands if t.array is not None])
         moved = operands[0] if op.moves_data and len(operands) == 1 else None
         name, note = (moved.name, moved.note) if moved else (f"{self.hint}_{op.name}", "")
         folded = tuple(

@@ -19,10 +19,10 @@ from qcc.ir import (
     Stage,
     State,
     TensorType,
+    UniqueNames,
     Value,
     drop_dead,
     evaluate_op,
-    free_name,
     replace_op,
     verify,
 )
@@ -34,6 +34,9 @@ from ..problem import Unsupported
 
 #: Bytes of constants that a module may have, as a multiple of the file's size and at least.
 _CONSTANT_SHARE, _CONSTANT_FREE = 16, 1 << 26
+
+#: Operations that a module may have: at least, and one more for so many bytes of the file.
+_OPERATIONS_FREE, _BYTES_AN_OPERATION = 1 << 14, 16
 
 #: The profile that a quantized file's users validated: that of TensorFlow Lite for Microcontrollers.
 ARITHMETIC = "tflm"
@@ -87,6 +90,8 @@ class Emitter(Collector):
     def __init__(self, name: str, file_size: int) -> None:
         super().__init__(name)
         self._states: list[State] = []
+        self._output_names = UniqueNames()
+        self._operations_left = _OPERATIONS_FREE + file_size // _BYTES_AN_OPERATION
         self._constant_bytes_left = _CONSTANT_SHARE * file_size + _CONSTANT_FREE
 
     def input(self, name: str, type: TensorType) -> Tensor:
@@ -99,6 +104,7 @@ class Emitter(Collector):
         tensor = self.input(name or "state", type)
         tensor.name = self._inputs[-1].name
         self._states.append(State(tensor.name, Dense(initial)))
+        self._output_names.take(tensor.name)
         return tensor
 
     def next_state(self, name: str, type: TensorType, tensor: Tensor) -> None:
@@ -128,17 +134,21 @@ class Emitter(Collector):
         types = [t if e is None else t.with_element(e) for t, e in zip(inferred, given, strict=True)]
         check_size(types)
         if operands and all(t.array is not None for t in operands) and _foldable(op_class, operands, types):
-            return self._fold(op_class(operands=values, **attributes), operands, types)
+            results = tuple(Value(f"result{i}", t) for i, t in enumerate(types))
+            op = op_class(operands=values, results=results, **attributes)
+            if self._fold_budget.take(op):
+                return self._fold(op, operands)
+        self._operations_left -= 1
+        if self._operations_left < 0:
+            raise Unsupported("the operations that the model becomes are many times more than its file tells")
         kept = self._keep(op_class, tuple(map(self.materialize, operands)), attributes, types)
         return tuple(Tensor(v.name, v.type, value=v) for v in kept)
 
-    def _fold(self, op: Op, operands: Sequence[Tensor], types: Sequence[TensorType]) -> tuple[Tensor, ...]:
+    def _fold(self, op: Op, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        types = [v.type for v in op.results]
         self.take_bytes(sum(t.bytes for t in types))
-        results = tuple(Value(f"result{i}", t) for i, t in enumerate(types))
         values = tuple(Value(f"operand{i}", t.type) for i, t in enumerate(operands))
-        arrays = evaluate_op(
-            replace_op(op, operands=values, results=results), [t.array for t in operands if t.array is not None]
-        )
+        arrays = evaluate_op(replace_op(op, operands=values), [t.array for t in operands if t.array is not None])
         return tuple(Tensor(self.hint, t, array=a) for t, a in zip(types, arrays, strict=True))
 
     def take_bytes(self, count: int) -> None:
@@ -186,9 +196,7 @@ class Emitter(Collector):
         """Add an output of the module, named after the tensor."""
         value = self.materialize(tensor)
         self._flush({})
-        taken = {o.name for o in self._outputs} | {s.name for s in self._states}
-        name = free_name(tensor.name or "output", taken)
-        self._outputs.append(Output(name, value))
+        self._outputs.append(Output(self._output_names.unique(tensor.name or "output"), value))
 
     def build(self) -> Module:
         """Return the verified module, without operations whose results nothing reads."""

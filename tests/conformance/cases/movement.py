@@ -74,8 +74,7 @@ def strided_slice(m: Maker) -> Case:
     for i, (begin, end, stride) in enumerate(zip(begins, ends, strides, strict=True)):
         if shrink >> i & 1:
             begins[i], ends[i], strides[i] = 1, 2, 1
-            masks = [mask & ~(1 << i) for mask in masks]
-            parts.append(1)
+            parts.append(0 if masks[0] >> i & 1 else 1)
         else:
             parts.append(slice(None if masks[0] >> i & 1 else begin, None if masks[1] >> i & 1 else end, stride))
     shape = np.zeros(SHAPE)[tuple(parts)].shape

@@ -84,10 +84,10 @@ def strided_slice(call: Call) -> Sequence[Array]:
     options, x = call.options, call.value(0)
     parts: list[slice | int] = []
     for i, (begin, end, stride) in enumerate(zip(*(_numbers(call, n) for n in (1, 2, 3)), strict=True)):
-        if options.shrinkAxisMask >> i & 1:
-            parts.append(begin)
-            continue
         first = None if options.beginMask >> i & 1 else begin
+        if options.shrinkAxisMask >> i & 1:
+            parts.append(first or 0)
+            continue
         last = None if options.endMask >> i & 1 else end
         parts.append(slice(first, last, stride))
     return [x[tuple(parts)]]

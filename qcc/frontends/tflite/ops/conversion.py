@@ -43,7 +43,11 @@ def cast(node: Node) -> Tensor:
 
 
 def fake_quant(node: Node) -> Tensor:
-    """FAKE_QUANT: to codes of 8 bits or fewer and back, with TensorFlow's nudged zero point (in binary32)."""
+    """FAKE_QUANT: to codes of 8 bits or fewer and back, with TensorFlow's nudged zero point (in binary32).
+
+    Real numbers become codes as the profile's QUANTIZE has it: ties may fall to the other side than in TFLite's float
+    kernel (ARITHMETIC §1.3). The file counts as quantized by what it says, so its other operations stay in float.
+    """
     x, bits = node.input(0), int(node.option("num_bits"))
     low, high = np.float32(node.option("min")), np.float32(node.option("max"))
     smallest = 1 if node.option("narrow_range") else 0

@@ -23,33 +23,50 @@ def slice_box(node: Node) -> Tensor:
 
 
 def strided_slice(node: Node) -> Tensor:
-    """STRIDED_SLICE: NumPy's slices; masks say which bounds are open and which axes are one index, and dropped."""
+    """STRIDED_SLICE: NumPy's slices; masks say which bounds are open and which axes are one index, and dropped.
+
+    An open first bound is the first element also where an axis is dropped. With `offset` the second bounds count from
+    the first ones.
+    """
     x = node.input(0)
     begins, ends, strides = (node.integers(i, w) for i, w in ((1, "begin"), (2, "end"), (3, "strides")))
     if not len(begins) == len(ends) == len(strides) <= x.rank or 0 in strides:
         raise Unsupported(f"bounds {list(begins)}, {list(ends)} and strides {list(strides)} of {list(x.shape)}")
     if node.option("ellipsis_mask") or node.option("new_axis_mask"):
         raise Unsupported("ellipses and new axes are not supported")
-    begin_mask, end_mask = int(node.option("begin_mask")), int(node.option("end_mask"))
     shrink_mask = int(node.option("shrink_axis_mask"))
-    if node.option("offset"):
-        ends = tuple(b + e for b, e in zip(begins, ends, strict=True))
-    starts, sizes, steps = [0] * x.rank, list(x.shape), [1] * x.rank
-    for axis, (begin, end, stride) in enumerate(zip(begins, ends, strides, strict=True)):
-        size = x.shape[axis]
-        if shrink_mask >> axis & 1:
-            if not -size <= begin < size:
-                raise Unsupported(f"index {begin} leaves axis {axis} of {list(x.shape)}")
-            starts[axis], sizes[axis], steps[axis] = begin % size, 1, 1
-            continue
-        first, last, step = slice(
-            None if begin_mask >> axis & 1 else begin, None if end_mask >> axis & 1 else end, stride
-        ).indices(size)
-        count = len(range(first, last, step))
-        starts[axis], sizes[axis], steps[axis] = first if count else 0, count, step
-    y = node.emit(Slice, x, starts=tuple(starts), sizes=tuple(sizes), strides=tuple(steps))
     dropped = {a for a in range(len(begins)) if shrink_mask >> a & 1}
+    starts, sizes, steps = [0] * x.rank, list(x.shape), [1] * x.rank
+    for axis, stride in enumerate(strides):
+        begin = None if int(node.option("begin_mask")) >> axis & 1 else begins[axis]
+        end = None if int(node.option("end_mask")) >> axis & 1 else ends[axis]
+        if end is not None and node.option("offset"):
+            end += _from_start(begins[axis] if begin is None else begin, x.shape[axis])
+        part = _one(begin, stride, axis, x) if axis in dropped else _some(begin, end, stride, x.shape[axis])
+        starts[axis], sizes[axis], steps[axis] = part
+    y = node.emit(Slice, x, starts=tuple(starts), sizes=tuple(sizes), strides=tuple(steps))
     return node.emit(Reshape, y, shape=tuple(d for a, d in enumerate(sizes) if a not in dropped)) if dropped else y
+
+
+def _from_start(index: int, size: int) -> int:
+    """Return an index counted from the first element; negative ones count from behind the last."""
+    return index + size if index < 0 else index
+
+
+def _one(begin: int | None, stride: int, axis: int, x: Tensor) -> tuple[int, int, int]:
+    """Return start, count and step of one index of an axis."""
+    size = x.shape[axis]
+    index = (0 if stride > 0 else size - 1) if begin is None else begin
+    if not -size <= index < size:
+        raise Unsupported(f"index {index} leaves axis {axis} of {list(x.shape)}")
+    return index % size, 1, 1
+
+
+def _some(begin: int | None, end: int | None, stride: int, size: int) -> tuple[int, int, int]:
+    """Return start, count and step of a slice of an axis."""
+    first, last, step = slice(begin, end, stride).indices(size)
+    count = len(range(first, last, step))
+    return first if count else 0, count, step
 
 
 def gather(node: Node) -> Tensor:

@@ -64,7 +64,7 @@ class _Layer:
     def _gate(self, name: str, x: Tensor, hidden: Tensor, function: type[Sigmoid] | type[Tanh]) -> Tensor:
         gate = self.gates[name]
         wide = self.quantized and x.element.storage == I16
-        sums = {"accumulator": I64} if wide else {}
+        sums = {"notes": self.node.notes, **({"accumulator": I64} if wide else {})}
         operands = (x, gate.input_weight) if gate.bias is None else (x, gate.input_weight, gate.bias)
         seen = self._emit(_BEFORE, Matmul, *operands, **sums)
         remembered = self._emit(_BEFORE, Matmul, hidden, gate.hidden_weight, **sums)
