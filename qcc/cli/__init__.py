@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from .arguments import make_parser
+from .interruption import Interruption
 
 __all__ = ["main"]
 
@@ -16,17 +17,21 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; errors of the user's making go to standard error."""
     _prepare_streams()
+    interruption = Interruption()
     try:
         try:
-            return _run(argv)
+            with interruption.awaited():
+                return _run(argv, interruption)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("qcc: interrupted", file=sys.stderr)
-        return 130
+    except BaseException:
+        if not interruption.received:
+            raise
+        print(f"qcc: {interruption}", file=sys.stderr)
+        return interruption.status
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -53,7 +58,7 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None, interruption: Interruption) -> int:
     arguments = make_parser().parse_args(argv)
     from qcc.ir import QccError  # here, so that --help does not wait for numpy
 
@@ -64,6 +69,8 @@ def _run(argv: Sequence[str] | None) -> int:
             status: int = command.run(arguments)
         return status
     except QccError as error:
+        if interruption.received:  # what was interrupted says that it failed
+            raise
         _tell(f"qcc: error: {error}")
         return 2
     except BrokenPipeError:
