@@ -119,12 +119,15 @@ class ArmLinuxFamily(TargetFamily):
     features: dict[str, str] = field(default_factory=lambda: dict(ARM_FEATURES))
     cpus: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(ARM_CPUS))
 
+    def cpus_of(self, triple: str) -> tuple[str, ...]:
+        """Return the 64-bit processors, or for ARMv7 the others."""
+        return ARMV7_CPUS if triple in _ARMV7_TRIPLES else tuple(c for c in ARM_CPUS if c not in ARMV7_CPUS)
+
     def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
         """Return the target at the strongest feature that is named; ARMv7 has NEON only."""
         if triple in _ARMV7_TRIPLES:
-            self.refuse(triple, features, ("neon",), cpu, ARMV7_CPUS)
+            self.refuse(triple, features, ("neon",))
             return self._armv7(cpu)
-        self.refuse(triple, features, tuple(ARM_FEATURES), cpu, tuple(c for c in ARM_CPUS if c not in ARMV7_CPUS))
         self.refuse_beyond_cpu(triple, features, cpu)
         asked = {*features, *ARM_CPUS.get(cpu, ("neon",))}
         return self._aarch64([name for name in ARM_FEATURES if name in asked][-1], cpu)

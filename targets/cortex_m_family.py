@@ -120,13 +120,17 @@ class CortexMFamily(TargetFamily):
     cpus: dict[str, tuple[str, ...]] = field(default_factory=lambda: {n: c.features for n, c in CORTEX_M.items()})
     c_feature: str = ACLE
 
+    def cpus_of(self, triple: str) -> tuple[str, ...]:
+        """Return the processors whose instructions the triple names."""
+        return tuple(name for name, chip in CORTEX_M.items() if chip.triple == triple)
+
     def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
         """Return the target of a processor, by default the first of the triple."""
-        known = {name: chip for name, chip in CORTEX_M.items() if chip.triple == triple}
-        own = (*dict.fromkeys(feature for chip in known.values() for feature in chip.features), ACLE)
-        self.refuse(triple, features, own, cpu, tuple(known))
-        name = cpu or next(iter(known))
-        chip = known[name]
+        known = self.cpus_of(triple)
+        own = (*dict.fromkeys(feature for name in known for feature in CORTEX_M[name].features), ACLE)
+        self.refuse(triple, features, own)
+        name = cpu or known[0]
+        chip = CORTEX_M[name]
         gcc = CrossCompiler("arm-none-eabi-gcc", chip.gcc, _BASELINE, _PACKAGES, _LINK_FLAGS, has_libc=True)
         clang_flags = (f"--target={triple}", "-mfloat-abi=soft"), (f"-mcpu={name}",), ("-mcpu=cortex-m0",)
         in_c = ACLE in features

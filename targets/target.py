@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+import re
 import sys
 from dataclasses import dataclass, field
 from functools import cache
@@ -84,8 +85,8 @@ class Target:
         for feature in features:
             if feature not in family.features:
                 raise _unknown("feature", feature, list(family.features), text)
-        if cpu and cpu not in family.cpus:
-            raise _unknown("cpu", cpu, list(family.cpus), text)
+        if cpu and cpu not in family.cpus_of(triple):
+            raise _unknown_cpu(cpu, family.cpus_of(triple), text)
         return family.target(triple, tuple(dict.fromkeys(features)), cpu)
 
     @property
@@ -137,26 +138,30 @@ class TargetFamily:
         """Return the target for a triple, features and a cpu, all of them known to the family."""
         raise TargetError(f"family {self.name} makes no targets", help="define target(self, triple, features, cpu)")
 
-    def refuse(
-        self, triple: str, features: tuple[str, ...], allowed: tuple[str, ...], cpu: str, cpus: tuple[str, ...]
-    ) -> None:
-        """Raise a TargetError for a feature or cpu of the family that this triple of it does not have."""
-        text = triple + "".join(f"+{feature}" for feature in features) + (f"@{cpu}" if cpu else "")
+    def cpus_of(self, triple: str) -> tuple[str, ...]:
+        """Return the processors of a triple of the family, by default all of the family."""
+        return tuple(self.cpus)
+
+    def triples_with(self, cpu: str) -> tuple[str, ...]:
+        """Return the triples of the family that have a processor."""
+        return tuple(triple for triple in self.triples if cpu in self.cpus_of(triple))
+
+    def refuse(self, triple: str, features: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+        """Raise a TargetError for a feature of the family that this triple of it does not have."""
+        text = triple + "".join(f"+{feature}" for feature in features)
         for feature in features:
             if feature not in allowed:
                 raise _unknown("feature", feature, list(allowed), text)
-        if cpu and cpu not in cpus:
-            raise _unknown("cpu", cpu, list(cpus), text)
+
+    def cpu_has(self, cpu: str, feature: str) -> bool:
+        """Return whether a processor of the family has a feature; by default features are ordered, weakest first."""
+        order = list(self.features)
+        return order.index(feature) <= max(order.index(name) for name in self.cpus[cpu])
 
     def refuse_beyond_cpu(self, triple: str, features: tuple[str, ...], cpu: str) -> None:
-        """Raise a TargetError for a feature that is stronger than all that the cpu has.
-
-        For families whose features are ordered, weakest first.
-        """
-        order = list(self.features)
-        strongest = max((order.index(name) for name in self.cpus.get(cpu, ())), default=len(order))
+        """Raise a TargetError for a feature that the cpu has not."""
         for feature in features:
-            if order.index(feature) > strongest:
+            if cpu and not self.cpu_has(cpu, feature):
                 text = triple + "".join(f"+{name}" for name in features) + f"@{cpu}"
                 help = f"leave +{feature} or the processor away, or name another one"
                 raise TargetError(f"the processor {cpu!r} has no {feature!r}", place=f"target {text!r}", help=help)
@@ -167,7 +172,11 @@ class TargetFamily:
 
 
 def with_cpu(text: str, cpu: str) -> str:
-    """Return the target text with a processor that was given beside it; a TargetError if it names another."""
+    """Return the target text with a processor that was given beside it; a TargetError if it names another.
+
+    `TRIPLE -mcpu=CPU` in one text is `TRIPLE@CPU`.
+    """
+    text = re.sub(r"^\s*([^\s@]+)\s+-mcpu=(\S+)\s*$", r"\1@\2", text)
     own = text.strip().partition("@")[2]
     if not cpu or cpu == own:
         return text
@@ -245,3 +254,15 @@ def _unknown(what: str, name: str, known: list[str], text: str) -> TargetError:
     hint = nearest(name, [k for k in known if what != "triple" or k.startswith(name[:3])])
     help = f"{hint} ({listing})" if hint.startswith("did") else listing
     return TargetError(f"there is no {what} {name!r}", place=f"target {text!r}", help=help)
+
+
+def _unknown_cpu(cpu: str, known: tuple[str, ...], text: str) -> TargetError:
+    """Return the error for a processor that the triple has not, with the triple that has it, or the nearest name."""
+    from .registry import families
+
+    having = [f"{family.triples_with(cpu)[0]}@{cpu}" for family in families().values() if family.triples_with(cpu)]
+    if not having:
+        return _unknown("cpu", cpu, list(known), text)
+    listing = f"this triple's: {', '.join(known)}" if known else "this triple takes no cpus"
+    help = f"did you mean {' or '.join(map(repr, having))}? ({listing})"
+    return TargetError(f"this triple has no cpu {cpu!r}", place=f"target {text!r}", help=help)

@@ -84,15 +84,15 @@ _CPUS: dict[str, tuple[str, ...]] = {
     "znver1": ("avx2",),
     "znver2": ("avx2",),
     "znver3": ("avx2",),
-    "alderlake": ("avx-vnni",),
-    "raptorlake": ("avx-vnni",),
-    "cascadelake": ("avx512-vnni",),
-    "icelake-server": ("avx512-vnni",),
-    "sapphirerapids": ("avx512-vnni",),
-    "znver4": ("avx512-vnni",),
-    "znver5": ("avx512-vnni",),
+    "alderlake": ("avx2", "avx-vnni"),
+    "raptorlake": ("avx2", "avx-vnni"),
+    "cascadelake": ("avx2", "avx512-vnni"),
+    "icelake-server": ("avx2", "avx512-vnni"),
+    "sapphirerapids": ("avx2", "avx-vnni", "avx512-vnni"),
+    "znver4": ("avx2", "avx512-vnni"),
+    "znver5": ("avx2", "avx-vnni", "avx512-vnni"),
 }
-"""Processors by LLVM's names; one stands for its strongest feature level."""
+"""Processors by LLVM's names, each with its feature levels, weakest first; it stands for the strongest."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ class X86Family(TargetFamily):
 
     def target(self, triple: str, features: tuple[str, ...], cpu: str) -> Target:
         """Return the target at the strongest of the levels that features and cpu name."""
-        asked = features or _CPUS.get(cpu, (BASELINE,))
+        self.refuse_beyond_cpu(triple, features, cpu)
+        asked = features or _CPUS.get(cpu, (BASELINE,))[-1:]
         ordered = [level for name, level in X86_FEATURE_LEVELS.items() if name in asked]
         best = ordered[-1]
         flags = tuple(dict.fromkeys(flag for level in ordered for flag in level.cpu_flags))
@@ -123,6 +124,10 @@ class X86Family(TargetFamily):
             alignment=64,
             cpu_check=x86_cpu_check(flags),
         )
+
+    def cpu_has(self, cpu: str, feature: str) -> bool:
+        """Return whether a processor has a level; the stronger of two does not imply the other one."""
+        return feature in _CPUS[cpu]
 
     def native(self) -> Target | None:
         """Return the strongest level that the host's processor has."""

@@ -246,6 +246,10 @@ def test_float_regions_run_where_there_is_a_libm(tmp_path: Path, tool: Callable[
         ("thumbv7em-none-eabi", "cortex-m7", "thumbv7em-none-eabi@cortex-m7"),
         ("thumbv8.1m.main-none-eabi", "", "thumbv8.1m.main-none-eabi+mve@cortex-m55"),
         ("hexagon-unknown-linux-musl", "hexagonv68", "hexagon-unknown-linux-musl+hvxv68@hexagonv68"),
+        ("x86_64-linux-gnu@sapphirerapids", "", "x86_64-linux-gnu+avx512-vnni@sapphirerapids"),
+        ("x86_64-linux-gnu+avx2@znver4", "", "x86_64-linux-gnu+avx2@znver4"),
+        ("thumbv7em-none-eabi -mcpu=cortex-m7", "", "thumbv7em-none-eabi@cortex-m7"),
+        (" aarch64-linux-gnu+dotprod  -mcpu=cortex-a76 ", "", "aarch64-linux-gnu+dotprod@cortex-a76"),
     ],
 )
 def test_triples_features_and_processors(text: str, cpu: str, found: str) -> None:
@@ -259,6 +263,14 @@ def test_triples_features_and_processors(text: str, cpu: str, found: str) -> Non
     [
         ("armv7-linux-gnueabihf+dotprod", "", "no feature 'dotprod'"),
         ("armv7-linux-gnueabihf", "cortex-a53", "no cpu 'cortex-a53'"),
+        ("x86_64-linux-gnu+avx512-vnni@haswell", "", "the processor 'haswell' has no 'avx512-vnni'"),
+        ("x86_64-linux-gnu+avx-vnni", "cascadelake", "the processor 'cascadelake' has no 'avx-vnni'"),
+        ("x86_64-linux-gnu+avx-vnni@znver2", "", "the processor 'znver2' has no 'avx-vnni'"),
+        (
+            "aarch64-linux-gnu -mcpu=cortex-a53",
+            "cortex-a57",
+            "names the processor 'cortex-a53', beside it 'cortex-a57'",
+        ),
         ("aarch64-linux-gnu@cortex-a9", "", "no cpu 'cortex-a9'"),
         ("thumbv7em-none-eabi@cortex-m55", "", "no cpu 'cortex-m55'"),
         ("thumbv7em-none-eabi+mve", "", "no feature 'mve'"),
@@ -272,6 +284,22 @@ def test_triples_features_and_processors(text: str, cpu: str, found: str) -> Non
 def test_what_does_not_belong_together_is_refused(text: str, cpu: str, message: str) -> None:
     with pytest.raises(TargetError, match=re.escape(message)):
         Target.parse(text, cpu)
+
+
+@pytest.mark.parametrize(
+    ("text", "better"),
+    [
+        ("aarch64-linux-gnu@cortex-a9", "armv7-linux-gnueabihf@cortex-a9"),
+        ("armv7-linux-gnueabihf@cortex-a53", "aarch64-linux-gnu@cortex-a53"),
+        ("thumbv7em-none-eabi@cortex-m55", "thumbv8.1m.main-none-eabi@cortex-m55"),
+        ("c@haswell", "x86_64-linux-gnu@haswell"),
+    ],
+)
+def test_a_processor_of_another_triple_is_named_with_that_triple(text: str, better: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        Target.parse(text)
+    assert f"did you mean {better!r}?" in caught.value.help
+    Target.parse(better)
 
 
 def test_a_processor_given_beside_the_target() -> None:
