@@ -118,29 +118,21 @@ SCALAR_TYPES: dict[str, ScalarType] = {
 }
 
 
-class OfFloats(ElementType):
-    """Base of element types that stand for floats.
+class Coded(ElementType):
+    """Base of element types that stand for floats and are stored as integers.
 
     Attributes:
-        base: the type of these floats.
+        storage_type: the type of the integers.
+        base: the type of the floats.
     """
 
+    storage_type: ScalarType
     base: ScalarType
 
     @property
     def expressed(self) -> ScalarType:
         """The float type."""
         return self.base
-
-
-class Coded(OfFloats):
-    """Base of element types that are stored as integers.
-
-    Attributes:
-        storage_type: the type of these integers.
-    """
-
-    storage_type: ScalarType
 
     @property
     def storage(self) -> ScalarType:
@@ -149,7 +141,7 @@ class Coded(OfFloats):
 
 
 @dataclass(frozen=True)
-class CalibratedType(OfFloats):
+class CalibratedType(ElementType):
     """A float observed or proved to lie in `[minimum, maximum]`: `!quant.calibrated<f32<-1.0:2.5>>`."""
 
     minimum: float
@@ -167,6 +159,11 @@ class CalibratedType(OfFloats):
 
     def __str__(self) -> str:
         return f"!quant.calibrated<{self.base}<{format_float(self.minimum)}:{format_float(self.maximum)}>>"
+
+    @property
+    def expressed(self) -> ScalarType:
+        """The float type."""
+        return self.base
 
     @property
     def storage(self) -> ScalarType:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conformance.litert import AUTO, BUILTIN_REF, Job, run_litert
 from tests.conformance.subject import evaluated, imported, realized
+from tests.conformance.test_tflite_builder import equal_logits
 from tests.conformance.tflite_builder import TfliteBuilder
 
 PROFILES = {"litert-ref": BUILTIN_REF, "litert-xnn": AUTO}
@@ -62,19 +63,10 @@ def test_functions_beyond_the_usual_ones(op: str) -> None:
             np.testing.assert_array_equal(y, outcome.outputs[0]["y"], err_msg=f"{op} {profile}")
 
 
-def softmax(count: int) -> bytes:
-    b = TfliteBuilder()
-    x = b.input("x", (1, count), "int8", scale=0.1)
-    y = b.tensor("y", (1, count), "int8", scale=1 / 256, zero_point=-128)
-    b.op("SOFTMAX", [x], [y], beta=1.0)
-    b.output(y)
-    return b.build()
-
-
 @pytest.mark.parametrize("count", [511, 512])
 def test_rows_of_softmax_that_pass_its_format(count: int) -> None:
     """From 512 equal logits on the reference kernel aborts; the probabilities are then 0, what they round to."""
-    model, x = softmax(count), np.zeros((1, count), np.int8)
+    model, x = equal_logits(count), np.zeros((1, count), np.int8)
     (outcome,) = run_litert([Job(model, [{"x": x}], BUILTIN_REF)])
     ((y,),) = evaluated(realized(imported(model), "litert-ref"), [{"x": x}])
     assert (outcome.error is None) == (count < 512)

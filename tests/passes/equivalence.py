@@ -100,3 +100,12 @@ def magnitude(values: Sequence[Array], shape: tuple[int, ...], local: bool) -> A
 def op_names(module: Module) -> list[str]:
     """Return the names of the operations, constants left out."""
     return [op.name for op in module.ops if op.name != "constant"]
+
+
+def assert_keeps_bits(rule: Pattern, lines: Sequence[str], left: Sequence[str]) -> None:
+    """A rule applies once to the module of these statements, changes no bit, and leaves operations of these names."""
+    before = qir(*lines)
+    after, applied = apply(before, rule)
+    assert applied == {type(rule).__name__: 1}
+    assert op_names(after) == left
+    assert_identical(before, after)
