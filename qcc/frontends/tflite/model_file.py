@@ -68,7 +68,6 @@ class FileOperator:
         inputs, outputs: tensor numbers, −1 for an input that is left out.
         options_type: number of the kind of options table.
         options: the table.
-        intermediates: numbers of tensors inside the operation.
     """
 
     name: str
@@ -77,7 +76,6 @@ class FileOperator:
     outputs: tuple[int, ...]
     options_type: int
     options: Table | None
-    intermediates: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,6 @@ class ModelFile:
             table.integers(schema.Operator.OUTPUTS),
             int(table.scalar(schema.Operator.OPTIONS_TYPE, "B", 0)),
             table.table(schema.Operator.OPTIONS),
-            table.integers(schema.Operator.INTERMEDIATES),
         )
 
     def _check_numbers(self, graph: FileGraph) -> None:

@@ -65,7 +65,6 @@ class Operator(IntEnum):
     OUTPUTS = 2
     OPTIONS_TYPE = 3
     OPTIONS = 4
-    INTERMEDIATES = 8
 
 
 class OperatorCode(IntEnum):
