@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,19 +160,19 @@ class Writer:
             store_bytes(self.body, self.output, offset + tir.constant(start * LANES), self._value(group), count)
 
     def _write_row(self, row: Sequence[Expr], offset: Expr, count: Expr | int) -> None:
-        """One row, in groups."""
+        """One row, in groups; the last block of columns of a row may end before the last groups begin."""
         for start in range(0, len(row), self.group):
-            group = row[start : start + self.group]
+            group, place = row[start : start + self.group], offset + tir.constant(start * LANES)
             most = len(group) * LANES
             if isinstance(count, int):
-                here: Expr | int = min(count - start * LANES, most) * self.element_bytes
-                if here <= 0:
-                    continue
-            else:
-                here = tir.minimum(count - tir.constant(start * LANES), tir.constant(most)) * tir.constant(
-                    self.element_bytes
-                )
-            store_bytes(self.body, self.output, offset + tir.constant(start * LANES), self._value(group), here)
+                here = min(count - start * LANES, most) * self.element_bytes
+                if here > 0:
+                    store_bytes(self.body, self.output, place, self._value(group), here)
+                continue
+            left = tir.minimum(count - tir.constant(start * LANES), tir.constant(most))
+            left = self.body.let("left", left * tir.constant(self.element_bytes))
+            with self.body.when(left > tir.constant(0)) if start else nullcontext():
+                store_bytes(self.body, self.output, place, self._value(group), left)
 
     def _write_joined(self, rows: Sequence[Sequence[Expr]], offset: Expr, count: int) -> None:
         """Rows that follow one another: put together in local memory, each over the surplus of the one before."""

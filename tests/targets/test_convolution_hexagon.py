@@ -68,17 +68,29 @@ def _swept(generator: np.random.Generator) -> list[Case]:
     return cases + [random_case(spec, "int8", generator) for spec in (wide, blocks, stretched)]
 
 
+def _many_columns(generator: np.random.Generator) -> list[Case]:
+    """Several blocks of columns in int32, the last one with whole vectors behind the end of the row."""
+    cases = []
+    for columns in (193, 200, 224, 300):
+        for rows in (1, 4):
+            spec = matmul(f"columns_{rows}_{columns}", rows, columns, 16, "int8", Epilogue("int32"))
+            cases.append(random_case(spec, "int32", generator))
+    wide = Convolution("columns_wide", (1, 3, 12, 8), 224, "uint8", Epilogue("int32"), (2, 2))
+    return [*cases, random_case(wide, "int32", generator)]
+
+
 def _few(generator: np.random.Generator) -> list[Case]:
     """A handful of the sweep for every run of the tests."""
     cases = matmuls(generator)
     windows = convolutions(generator)
-    return [cases[5], cases[8], *(windows[n] for n in (0, 2, 11))]
+    return [cases[5], cases[8], *(windows[n] for n in (0, 2, 11)), _many_columns(generator)[2]]
 
 
 @pytest.mark.parametrize(
     "make",
     [
         _few,
+        pytest.param(_many_columns, marks=pytest.mark.slow),
         pytest.param(_swept, marks=pytest.mark.slow),
         pytest.param(matmuls, marks=pytest.mark.slow),
         pytest.param(convolutions, marks=pytest.mark.slow),
