@@ -68,13 +68,28 @@ def float_literal(bits: str, pattern: str) -> str:
 
 def is_written(body: str, parameter: str) -> bool:
     """Whether a function's body, as printed, stores to a parameter: stores are statements of their own."""
-    return re.search(rf"^\s*{parameter}\[", body, re.MULTILINE) is not None
+    return re.search(rf"^\s*(?:{parameter}\[|vstr\w+\(\(&\({parameter}\[)", body, re.MULTILINE) is not None
 
 
 def _comment(text: str) -> str:
     """A C comment, in lines of at most `WIDTH` characters."""
     lines = textwrap.wrap(text.replace("*/", "* /").replace("/*", "/ *"), WIDTH, break_on_hyphens=False)
     return "/* " + "\n   ".join(lines) + " */\n"
+
+
+_VECTOR = re.compile(r"\b(u?int(?:8|16|32)_t)(4|8|16)\b")
+_POINTER_TYPE = re.compile(r"\buint32_t2 ")
+_ADDRESS = re.compile(r"\(&\((\w+\[(?:[^][()]|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*\])\)\)")
+"""An address in two pairs of brackets that it does not need: every use is an argument or a cast's."""
+_VIEW = re.compile(rf"^( *)(u?int8_t)\* (\w+) = \(\2\*\)\(\(\2\*\){tir.POINTER_AT}\((.*)\)\);$", re.MULTILINE)
+
+
+def _typed(text: str) -> str:
+    """The text with the names that C has for vectors and for pointers to constant data."""
+    text = _VIEW.sub(r"\1const \2 *\3 = \4;", text)
+    text = _POINTER_TYPE.sub("const void *", text).replace(f"{tir.POINTER_TO}(", "(const void *)(")
+    text = _ADDRESS.sub(r"&\1", text)
+    return _VECTOR.sub(lambda m: f"{m[1].removesuffix('_t')}x{m[2]}_t", text)
 
 
 def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str]) -> str:
@@ -100,6 +115,7 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
         return f"{comment}void {name}({', '.join(texts)}) {{"
 
     text = _SIGNATURE.sub(signature, source)
+    text = _typed(text)
     text = _FLOAT_CALL.sub(lambda m: float_literal(*m.groups()), text)
     for pattern, name in _GENERATED:
         text = pattern.sub(name, text)
@@ -107,7 +123,9 @@ def clean(source: str, functions: Iterable[PrimFunc], comments: Mapping[str, str
 
 
 _SINGLE = re.compile(r"^\s*\w+ (\w+)\[1\];$", re.MULTILINE)
-_DECLARATION = re.compile(r"^\s*(?:u?int\d+_t|float|double|_Bool) (\w+) = [^\n]*;\n", re.MULTILINE)
+_DECLARATION = re.compile(
+    r"^\s*(?:u?int\d+(?:x\d+)?_t|float|double|_Bool|const u?int8_t) \*?(\w+) = [^\n]*;\n", re.MULTILINE
+)
 _FIRST_STORE = re.compile(r"^( *\w+ (\w+));\n *\2 = ", re.MULTILINE)
 _PLAIN = re.compile(r"^ *(?:u?int\d+_t|float|double) (\w+);$", re.MULTILINE)
 

@@ -48,6 +48,8 @@ class CortexM:
         machine: of QEMU.
         flash, ram: origin and length, as a linker script writes them.
         check: how code finds out whether a processor has what it needs.
+        c_table: the table of vector instructions for C source.
+        gcc_c: flags for GCC where C source needs others.
     """
 
     triple: str
@@ -58,6 +60,8 @@ class CortexM:
     flash: str
     ram: str
     check: CortexMCheck
+    c_table: str = "CORTEX_M_C"
+    gcc_c: tuple[str, ...] = ()
 
 
 _PSRAM = "0x21000000, LENGTH = 16M"
@@ -92,6 +96,8 @@ CORTEX_M: dict[str, CortexM] = {
         "0x60000000, LENGTH = 128M",
         "0x68000000, LENGTH = 128M",
         M55_CHECK,
+        "CORTEX_M55_C",
+        ("-mcpu=cortex-m55+nofp", "-mthumb", "-mfloat-abi=softfp"),  # integers only, arguments as in `soft`
     ),
 }
 """The processors by LLVM's names; the first of a triple is what the triple alone means."""
@@ -114,7 +120,7 @@ class CortexMFamily(TargetFamily):
     features: dict[str, str] = field(
         default_factory=lambda: {
             "mve": "Helium: 128-bit vectors (thumbv8.1m)",
-            ACLE: "C source with the intrinsics of <arm_acle.h>, for any compiler (`--emit c`)",
+            ACLE: "C source with the intrinsics of <arm_acle.h>, on thumbv8.1m <arm_mve.h> (`--emit c`)",
         }
     )
     cpus: dict[str, tuple[str, ...]] = field(default_factory=lambda: {n: c.features for n, c in CORTEX_M.items()})
@@ -131,9 +137,10 @@ class CortexMFamily(TargetFamily):
         self.refuse(triple, features, own)
         name = cpu or known[0]
         chip = CORTEX_M[name]
-        gcc = CrossCompiler("arm-none-eabi-gcc", chip.gcc, _BASELINE, _PACKAGES, _LINK_FLAGS, has_libc=True)
         clang_flags = (f"--target={triple}", "-mfloat-abi=soft"), (f"-mcpu={name}",), ("-mcpu=cortex-m0",)
         in_c = ACLE in features
+        flags = (in_c and chip.gcc_c) or chip.gcc
+        gcc = CrossCompiler("arm-none-eabi-gcc", flags, _BASELINE, _PACKAGES, _LINK_FLAGS, has_libc=True)
         machine_code: tuple[tuple[str, str | int | tuple[str, ...]], ...] = (
             ("kind", "llvm"),
             ("mtriple", triple),
@@ -149,7 +156,7 @@ class CortexMFamily(TargetFamily):
             name,
             family=self.name,
             llvm=(("kind", "c"),) if in_c else machine_code,
-            table=f"{_TABLES}:{'CORTEX_M_C' if in_c else name.upper().replace('-', '_')}",
+            table=f"{_TABLES}:{chip.c_table if in_c else name.upper().replace('-', '_')}",
             machine=name,
             alignment=16,
             link=LinkRecipe(

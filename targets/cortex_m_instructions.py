@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from qcc.targets import tir
 from qcc.targets.cortex_m_family import CORTEX_M
+from qcc.targets.helium_source import gathered
 from qcc.targets.instructions import DotInstruction, VectorLevel
 from qcc.targets.step_loop import StepLoop
 from qcc.targets.target import Target
@@ -95,6 +96,12 @@ class AcrossVector(DotInstruction):
         """Instructions: a load for each operand, a multiplication for each sum."""
         return rows + self.lanes * vectors * (1 + rows)
 
+    def load_repeated(self, body: Body, source: Buffer, offset: Expr, lanes: int, repeat: int) -> Expr:
+        """In C one load that gathers the bytes."""
+        if self.dialect == "mve":
+            return gathered(source, offset, repeat)
+        return super().load_repeated(body, source, offset, lanes, repeat)
+
     def high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
         """One `vmulh.s32`."""
         del body
@@ -141,6 +148,7 @@ _VMLADAVA = AcrossVector(
     scalar_sums=True,
     step_loop=StepLoop("hidden", unroll=2, least=5),
     channel_registers=8,
+    long_lanes=False,
     pointer_type="int32",
     roundings=_ROUNDINGS,
 )
@@ -156,8 +164,27 @@ CORTEX_M4 = _level("cortex-m4", _SMLAD)
 CORTEX_M7 = _level("cortex-m7", _SMLAD)
 CORTEX_M55 = _level("cortex-m55", _VMLADAVA)
 
-CORTEX_M_C = VectorLevel("acle", CORTEX_M4.llvm_target, replace(_SMLAD, step_loop=StepLoop(), in_c=True), ())
-"""The DSP extension in C with the intrinsics of <arm_acle.h>, which the Cortex-M55 has too."""
+CORTEX_M_C = VectorLevel(
+    "acle",
+    CORTEX_M4.llvm_target,
+    replace(_SMLAD, step_loop=StepLoop(), dialect="acle", pointer_type=tir.POINTER, piece=1),
+    (),
+)
+"""The DSP extension in C with the intrinsics of <arm_acle.h>."""
+
+CORTEX_M55_C = VectorLevel(
+    "mve",
+    CORTEX_M55.llvm_target,
+    replace(
+        _VMLADAVA,
+        channel_registers=7,
+        step_loop=StepLoop("counted", unroll=1, least=5),
+        dialect="mve",
+        pointer_type=tir.POINTER,
+    ),
+    (),
+)
+"""Helium in C with the intrinsics of <arm_mve.h>."""
 
 CORTEX_M_LEVELS: dict[str, VectorLevel] = {level.name: level for level in (CORTEX_M4, CORTEX_M7, CORTEX_M55)}
 """The tables by processor."""

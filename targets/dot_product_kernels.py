@@ -87,8 +87,6 @@ def packing(kernel: Kernel, level: VectorLevel) -> str:
 
 def _computes(spec: Convolution, dot: DotInstruction) -> bool:
     """Whether the machine's nests have this convolution."""
-    if dot.in_c and spec.is_depthwise:
-        return False  # its rows are pointers
     return not dot.staged or has_epilogue(spec.epilogue)
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from qcc.targets import tir
 from qcc.targets.step_loop import StepLoop
-from qcc.targets.tir import Body, Buffer, Expr
+from qcc.targets.tir import Body, Buffer, Dialect, Expr
 
 Array: TypeAlias = npt.NDArray[np.generic]
 
@@ -43,8 +43,10 @@ class DotInstruction(ABC):
     """Registers that the weights of one step and vector take."""
     channel_registers: int = field(default=0, kw_only=True)
     """Registers for vectors of channels, which depthwise convolutions multiply; 0: as many as `registers`."""
-    in_c: bool = field(default=False, kw_only=True)
-    """Whether the code is printed as C: no pointer is chosen between buffers, and bytes are copied one by one."""
+    dialect: Dialect = field(default="llvm", kw_only=True)
+    """How the instructions are written."""
+    piece: int = field(default=16, kw_only=True)
+    """Most bytes that are copied at a time."""
     widened_words: int = field(default=0, kw_only=True)
     """Int32 words that the activations of one step take once they are widened; 0: they are used as bytes."""
     step_loop: StepLoop = field(default=StepLoop(), kw_only=True)
@@ -54,7 +56,7 @@ class DotInstruction(ABC):
     scalar_sums: bool = field(default=False, kw_only=True)
     """Whether the sums are scalars in the loop over steps, and become a vector of lanes behind it."""
     pointer_type: str = field(default="int64", kw_only=True)
-    """TIR's name of an integer as wide as an address."""
+    """TIR's name of an integer as wide as an address; in C `POINTER`."""
     staged: bool = field(default=False, kw_only=True)
     """Whether the nests of long vectors (`targets/hvx`) are used: for machines whose vectors hold the
     bytes of many pixels, and that read activations through aligned scalar registers."""
@@ -62,6 +64,8 @@ class DotInstruction(ABC):
     """Steps whose activations are loaded together."""
     paired_rows: bool = field(default=False, kw_only=True)
     """Whether one product covers two rows; `pair` puts their activations into registers."""
+    long_lanes: bool = field(default=True, kw_only=True)
+    """Whether there are vectors of int64 lanes; else the `wide` rescale computes lane by lane."""
     channel_lanes: int = field(default=0, kw_only=True)
     """Channels of a vector of a depthwise convolution; 0: as many as `lanes`."""
 
@@ -116,6 +120,11 @@ class DotInstruction(ABC):
         """Bytes as lanes that `multiply_add` takes."""
         lanes = int(loaded.ty.dtype.lanes)
         return tir.cast(loaded, "int32" if lanes == 1 else f"int32x{lanes}")
+
+    def load_repeated(self, body: Body, source: Buffer, offset: Expr, lanes: int, repeat: int) -> Expr:
+        """The bytes from `offset` on, each in `repeat` lanes, as `multiply_add` takes them."""
+        loaded = body.let("channels", tir.load(source, offset, max(lanes // repeat, 1)))
+        return self.widened(tir.extract(loaded, [lane // repeat for lane in range(lanes)]))
 
     def multiply_add(self, accumulator: Expr, value: Expr, weight: Expr) -> Expr:
         """`accumulator + value · weight` in int32 lanes whose factors are `widened` bytes; any number of lanes."""

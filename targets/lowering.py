@@ -21,6 +21,7 @@ from tvm import s_tir, tirx
 from tvm.target import Target
 
 from qcc.targets import c_source
+from qcc.targets.helium_source import with_intrinsics
 from qcc.targets.tir import PrimFunc
 
 C_HEADERS = ("stdint.h", "stddef.h", "string.h")
@@ -70,7 +71,8 @@ def lower(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> Any:
     """Lower `functions` to one module whose functions take raw pointers; `target` is TVM's target dictionary."""
     module = tvm.IRModule({str(function.attrs["global_symbol"]): function for function in functions})
     with tvm.transform.PassContext(opt_level=3):
-        return _pipeline(Target(dict(target)))(module)
+        lowered = _pipeline(Target(dict(target)))(module)
+    return with_intrinsics(lowered) if target["kind"] == "c" else lowered
 
 
 def _generate(functions: Iterable[PrimFunc], target: Mapping[str, object]) -> Any:

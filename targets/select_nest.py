@@ -37,7 +37,7 @@ def select_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     if instructions is not None:
         from qcc.targets.dot_product_kernels import dot_product_kernel
 
-        with tir.spelled_floats(target.emits_c), tir.acle(instructions.dot.in_c):
+        with tir.spelled_floats(target.emits_c), tir.dialect(instructions.dot.dialect):
             lowered = dot_product_kernel(kernel, instructions)
         if lowered is not None:
             return lowered

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import tvm
@@ -124,7 +125,9 @@ def load(source: Buffer, offset: Expr | int, lanes: int = 1) -> Expr:
 
 
 def address(source: Buffer, offset: Expr | int, dtype: str = "int64") -> Expr:
-    """The address of element `offset`, as an integer `dtype` of the width of a pointer."""
+    """The address of element `offset`, as an integer `dtype` of the width of a pointer, or as a `POINTER`."""
+    if dtype == POINTER:
+        return tirx.call_pure_extern(POINTER, POINTER_TO, tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
     wide = tirx.reinterpret("int64", tirx.address_of(tirx.BufferLoad(source, [index(offset)])))
     return wide if dtype == "int64" else cast(wide, dtype)  # TVM reinterprets pointers as 64 bits only
 
@@ -139,16 +142,59 @@ def reinterpret(value: Expr, dtype: str) -> Expr:
     return tirx.reinterpret(dtype, value)
 
 
-_ACLE: ContextVar[bool] = ContextVar("acle", default=False)
+Dialect: TypeAlias = Literal["llvm", "acle", "mve"]
+"""How the instructions of ARM processors are written: for LLVM, or in C with <arm_acle.h>, or also with <arm_mve.h>."""
 
-ACLE = {
-    "llvm.arm.smlad": "__smlad",
-    "llvm.arm.sxtb16": "__sxtb16",
-    "llvm.arm.uxtb16": "__uxtb16",
-    "llvm.arm.ssat": "__ssat",
-    "llvm.arm.usat": "__usat",
+_DIALECT: ContextVar[Dialect] = ContextVar("dialect", default="llvm")
+
+HELIUM = "qcc.helium"
+"""The attribute of functions whose vectors become the intrinsics of <arm_mve.h>."""
+
+
+@dataclass(frozen=True)
+class InC:
+    """How an LLVM intrinsic is written in C.
+
+    Attributes:
+        name: of the function.
+        taken: which arguments it takes. The others are flags, which the tables give as the name in C says: no
+            exchange, signed, vshl rounding and without saturation.
+        argument, result: their types where they are not those of LLVM.
+    """
+
+    name: str
+    taken: tuple[int, ...]
+    argument: str = ""
+    result: str = ""
+
+    def call(self, dtype: str, arguments: Sequence[Expr]) -> Expr:
+        """The call that gives a `dtype`."""
+        given = [cast(arguments[i], self.argument) if self.argument else arguments[i] for i in self.taken]
+        found = tirx.call_pure_extern(self.result or dtype, self.name, *given)
+        return cast(found, dtype) if self.result else found
+
+
+IN_C: dict[str, InC] = {
+    "llvm.arm.smlad": InC("__smlad", (0, 1, 2)),
+    "llvm.arm.sxtb16": InC("__sxtb16", (0,)),
+    "llvm.arm.uxtb16": InC("__uxtb16", (0,), "uint32", "uint32"),
+    "llvm.arm.ssat": InC("__ssat", (0, 1)),
+    "llvm.arm.usat": InC("__usat", (0, 1), result="uint32"),
+    "llvm.arm.mve.vmldava.v16i8": InC("vmladavaq_s8", (3, 4, 5)),
+    "llvm.arm.mve.vmulh.v4i32": InC("vmulhq_s32", (0, 1)),
+    "llvm.arm.mve.vqrdmulh.v4i32": InC("vqrdmulhq_s32", (0, 1)),
+    "llvm.arm.mve.vshl.vector.v4i32.v4i32": InC("vrshlq_s32", (0, 1)),
 }
-"""LLVM's ARM intrinsics as <arm_acle.h> spells them."""
+"""LLVM's intrinsics for ARM as <arm_acle.h> and <arm_mve.h> spell them."""
+
+POINTER = "uint32x2"
+"""The type that stands for a pointer to constant data in code for C: TIR has no variables of pointers to write to."""
+
+POINTER_TO = "qcc_pointer_to"
+"""The mark, in C source, of the address of an element that becomes a pointer of no type."""
+
+POINTER_AT = "qcc_pointer_at"
+"""The mark, in C source, of a pointer of no type that becomes one to elements."""
 
 LOAD_WORD = "qcc_load_word"
 """The C function that loads an int32 from any address."""
@@ -158,18 +204,18 @@ ROTATE_RIGHT = "qcc_rotate_right"
 
 
 @contextmanager
-def acle(enabled: bool) -> Iterator[None]:
-    """Within this context ARM's intrinsics are those of <arm_acle.h>, for `build_c_source`."""
-    token = _ACLE.set(enabled)
+def dialect(chosen: Dialect) -> Iterator[None]:
+    """Within this context ARM's instructions are written so; `acle` and `mve` are for `build_c_source`."""
+    token = _DIALECT.set(chosen)
     try:
         yield
     finally:
-        _ACLE.reset(token)
+        _DIALECT.reset(token)
 
 
 def load_word(source: Buffer, offset: Expr) -> Expr:
     """Four bytes from element `offset` of a buffer of bytes, as an int32."""
-    if _ACLE.get():
+    if _DIALECT.get() != "llvm":
         place = tirx.address_of(tirx.BufferLoad(source, [index(offset)]))
         return tirx.call_pure_extern("int32", LOAD_WORD, place)
     return reinterpret(load(source, offset, 4), "int32")
@@ -177,15 +223,15 @@ def load_word(source: Buffer, offset: Expr) -> Expr:
 
 def rotate_right(word: Expr, bits: int) -> Expr:
     """The bits of an int32, rotated."""
-    if _ACLE.get():
+    if _DIALECT.get() != "llvm":
         return cast(tirx.call_pure_extern("uint32", ROTATE_RIGHT, cast(word, "uint32"), constant(bits)), "int32")
     return (word >> constant(bits)) & constant((1 << (32 - bits)) - 1) | (word << constant(32 - bits))
 
 
 def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
     """Call the side-effect-free LLVM intrinsic `name`."""
-    if _ACLE.get():
-        return tirx.call_pure_extern(dtype, ACLE[name], *arguments)
+    if _DIALECT.get() != "llvm":
+        return IN_C[name].call(dtype, arguments)
     return tirx.call_llvm_pure_intrin(dtype, name, *arguments)
 
 
@@ -198,6 +244,8 @@ def extract(vector: Expr, lanes: Sequence[int]) -> Expr:
     """The chosen `lanes` of `vector`, a scalar when there is one."""
     if int(vector.ty.dtype.lanes) == 1:
         return vector if len(lanes) == 1 else splat(vector, len(lanes))
+    if len(lanes) == 1 and isinstance(vector, tirx.Shuffle) and int(vector.vectors[0].ty.dtype.lanes) == 1:
+        return vector.vectors[lanes[0]]
     copies = -(-len(lanes) // int(vector.ty.dtype.lanes))  # a Shuffle has no more lanes than its operands together
     return tirx.Shuffle([vector] * copies, [constant(lane) for lane in lanes])
 
@@ -270,8 +318,13 @@ class Body:
         return variable
 
     def view(self, name: str, pointer: Expr, elements: int, dtype: str) -> Buffer:
-        """A read-only buffer over the address `pointer`, an integer as `address` gives it."""
+        """A read-only buffer over the address `pointer`, as `address` gives it."""
         kind = PointerType(PrimType(dtype))
+        if pointer.ty.dtype == POINTER:
+            declared = buffer(name, elements, dtype)
+            typed = self.let(name, tirx.call_pure_extern(kind, POINTER_AT, pointer))
+            self.add(tirx.DeclBuffer(declared, data=typed))
+            return declared
         pointer = pointer if pointer.ty.dtype == "int64" else cast(pointer, "int64")
         typed = self.let(f"{name}_pointer", tirx.op.call_intrin(kind, "tirx.reinterpret", pointer))
         declared = buffer(name, elements, dtype)
@@ -329,6 +382,7 @@ class Body:
         `aligned`: parameters that lie at multiples of a number of bytes; the others may lie anywhere.
         """
         attributes = {"global_symbol": name, "tirx.noalias": True}
+        attributes |= {HELIUM: True} if _DIALECT.get() == "mve" else {}
         body = _sequence(self._blocks[0])
         for parameter, alignment in (aligned or {}).items():
             body = tirx.AttrStmt(parameter, "storage_alignment", constant(alignment), body)

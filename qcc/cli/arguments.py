@@ -150,7 +150,8 @@ def _compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--emit",
         choices=["library", "c"],
-        help="the form of the code (default: the target's own); `c` on Cortex-M: C with the intrinsics of <arm_acle.h>",
+        help="the form of the code (default: the target's own); `c` on Cortex-M: C with the intrinsics of <arm_acle.h> "
+        "or, on the M55, <arm_mve.h>",
     )
     parser.add_argument("--name", help="name of files and functions (default: the model's file name)")
     _model_options(parser)

@@ -32,22 +32,43 @@ _PRELUDE = """\
 
 _ACLE = """\
 #include <arm_acle.h>
+"""
 
+_LOAD_WORD = """
 /* Four bytes from any address. */
 static inline int32_t qcc_load_word(const void *place) {
     int32_t word;
     memcpy(&word, place, sizeof word);
     return word;
 }
+"""
 
+_ROTATE_RIGHT = """
 /* The bits of a word, rotated; not every <arm_acle.h> has __ror. */
 static inline uint32_t qcc_rotate_right(uint32_t word, int bits) {
     return word >> bits | word << (32 - bits);
 }
 """
 
-ACLE_USE = re.compile(r"\bqcc_load_word\(")
-"""What code that needs <arm_acle.h> has."""
+_MVE = """\
+#include <arm_mve.h>
+"""
+
+_LANES = """
+/* Four lanes as a vector. */
+static inline int32x4_t qcc_lanes(int32_t a, int32_t b, int32_t c, int32_t d) {
+    return vsetq_lane_s32(d, vsetq_lane_s32(c, vsetq_lane_s32(b, vdupq_n_s32(a), 1), 2), 3);
+}
+"""
+
+_NEEDS = (
+    (re.compile(r"\b__[su](?:mlad|sat|xtb16)\("), _ACLE),
+    (re.compile(r"\bu?int\d+x\d+_t\b"), _MVE),
+    (re.compile(r"\bqcc_load_word\("), _LOAD_WORD),
+    (re.compile(r"\bqcc_rotate_right\("), _ROTATE_RIGHT),
+    (re.compile(r"\bqcc_lanes\("), _LANES),
+)
+"""What code is looked for, and what stands before it where it is there."""
 
 LARGE = 4096
 """Elements above which a constant's values have no influence on the code that a compiler makes."""
@@ -70,7 +91,8 @@ class CSource:
 def c_source(interface: Interface, program: Program) -> CSource:
     """Return NAME.c: constants, kernels, entry function; loads the code generator."""
     kernels = kernels_text(program)
-    headers = ("#include <math.h>\n" if program.has_float else "") + (_ACLE if ACLE_USE.search(kernels) else "")
+    headers = "#include <math.h>\n" if program.has_float else ""
+    headers += "".join(text for use, text in _NEEDS if use.search(kernels))
     prelude = _PRELUDE.format(name=program.name, alignment=program.alignment, headers=headers)
     code = kernels + "\n" + entry_text(interface, program)
     full = "".join(_constant_text(c, c.array) for c in program.constants)

@@ -104,8 +104,7 @@ class Convolution:
             return "taps"
         if window.is_dense and window.group_channels >= dot.step:
             return "dense"
-        choose = dot.in_c and window.is_padded
-        return "gathered" if choose or window.group_channels < FEW_CHANNELS else "taps"
+        return "gathered" if window.group_channels < FEW_CHANNELS else "taps"
 
     def panel(self, dot: DotInstruction) -> Panel:
         """The geometry of the matrix nest."""
@@ -242,8 +241,7 @@ def _rows(spec: Convolution, dot: DotInstruction, source: Buffer, zeros: tuple[B
     if kind == "taps":
         rows = LineAddresses if spec.is_depthwise else _TapRows
         return rows(source, window, zeros, spec.input_type, dot.pointer_type)
-    piece = 1 if dot.in_c else 16
-    return GatheredRows(source, window, spec.panel(dot), spec.input_type, spec.input_zero_point, piece)
+    return GatheredRows(source, window, spec.panel(dot), spec.input_type, spec.input_zero_point, dot.piece)
 
 
 def packed_constants(

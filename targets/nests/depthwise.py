@@ -96,10 +96,10 @@ class ChannelProduct(Product):
     def _load(self, body: Body, source: Buffer, start: Expr, channel: Expr) -> Expr:
         """The input channels of the output channels from `channel` on, which is a multiple of the multiplier."""
         lanes, repeat = self.panel.lanes, self.multiplier
-        loaded = tir.load(source, start + tir.divide(channel, repeat), max(lanes // repeat, 1))
+        first = start + tir.divide(channel, repeat)
         if repeat > 1 and lanes > 1:
-            loaded = tir.extract(body.let("channels", loaded), [lane // repeat for lane in range(lanes)])
-        return self.dot.widened(loaded)
+            return self.dot.load_repeated(body, source, first, lanes, repeat)
+        return self.dot.widened(tir.load(source, first, lanes))
 
 
 @dataclass

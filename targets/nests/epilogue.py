@@ -242,10 +242,11 @@ def _high_product(body: Body, value: Expr, factor: Expr) -> Expr:
 def _wide(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:
     """The `wide` form: 64-bit lanes up to the clamp, for every shift and every accumulator."""
     rescale = _rescale(emitter)
-    if lanes_of(accumulator) == 1:
-        values = [tir.cast(v, "int64") for v in (accumulator, constants["multiplier"], constants["shift"])]
-        return tir.cast(_wide_lanes(body, rescale, *values), "int32")
     vectors = (accumulator, constants["multiplier"], constants["shift"])
+    if lanes_of(accumulator) == 1 or not emitter.dot.long_lanes:
+        lanes = range(lanes_of(accumulator))
+        values = ([tir.cast(tir.extract(v, [lane]), "int64") for v in vectors] for lane in lanes)
+        return tir.join([tir.cast(_wide_lanes(body, rescale, *lane), "int32") for lane in values])
     pairs = [halves(body, n, v) for n, v in zip(("pairs", "factors", "shifts"), vectors, strict=True)]
     even, odd = (_wide_lanes(body, rescale, *lanes) for lanes in zip(*pairs, strict=True))
     return interleave(even, odd << tir.splat(32, lanes_of(odd), "int64"))

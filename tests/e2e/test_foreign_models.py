@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from tests.targets.integer_modules import random_inputs
 from tests.targets.test_foreign_code import TARGETS, require_tools
 
 EVERY = [t for t in TARGETS if "hvxv68" not in t]
+M4_C, M55_C = "thumbv7em-none-eabi+acle@cortex-m4", "thumbv8.1m.main-none-eabi+mve+acle@cortex-m55"
+"""C source with intrinsics instead of machine code."""
 INT8_MODELS = ["autoencoder_ad_int8", "resnet8_cifar10_int8", "mobilenet_v1_025_vww_int8", "mobilenet_v2_int8"]
 
 
@@ -37,7 +40,7 @@ def assert_same_bits(module: Module, target: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", EVERY)
+@pytest.mark.parametrize("target", [*EVERY, M4_C, M55_C])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_layers_of_awkward_shapes(seed: int, target: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
     require_tools(target, tool)
@@ -45,8 +48,7 @@ def test_layers_of_awkward_shapes(seed: int, target: str, tmp_path: Path, tool: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", EVERY)
-@pytest.mark.parametrize("model", list(MODELS)[:2])
+@pytest.mark.parametrize(("model", "target"), [*product(list(MODELS)[:2], EVERY), ("mobilenet_v1_025_vww", M55_C)])
 def test_real_models(
     model: str,
     target: str,
@@ -64,8 +66,7 @@ def test_real_models(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", EVERY)
-@pytest.mark.parametrize("model", INT8_MODELS)
+@pytest.mark.parametrize(("model", "target"), [*product(INT8_MODELS, EVERY), ("mobilenet_v1_025_vww_int8", M55_C)])
 def test_models_of_tflite_files(model: str, target: str, shared_models: Path, tool: Callable[[str], str]) -> None:
     require_tools(target, tool)
     artifact = qcc.compile(shared_models / f"{model}.tflite", target=target)
@@ -86,7 +87,7 @@ def test_the_largest_model(target: str, shared_models: Path, shared_data: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", EVERY)
+@pytest.mark.parametrize("target", [*EVERY, M55_C])
 def test_the_demo_model(target: str, tool: Callable[[str], str]) -> None:
     require_tools(target, tool)
     folder = Path(qcc.__file__).parent / "demo"

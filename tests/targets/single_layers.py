@@ -33,3 +33,9 @@ def pointwise() -> Module:
 def depthwise() -> Module:
     """3 × 3 on 24 × 24 × 32."""
     return convolution_layer("depthwise", (1, 24, 24, 32), (32, 3, 3, 1), groups=32, padding=(1, 1, 1, 1))
+
+
+def products(module: Module) -> int:
+    """Multiply-accumulates of a module's only convolution."""
+    (op,) = (op for op in module.ops if isinstance(op, ops.Conv2d))
+    return int(op.result.type.size * np.prod(op.weight.type.shape[1:]))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import qcc
-from qcc.ir import Module, evaluate, ops
+from qcc.ir import Module, evaluate
 from qcc.targets.cortex_m_instructions import CORTEX_M_LEVELS
 from qcc.targets.emulation.emulated_model import EmulatedModel
 from qcc.targets.lowering import build_assembly
@@ -21,7 +21,7 @@ from qcc.targets.runtime import load_model
 from tests.targets.compiled import compiled
 from tests.targets.innermost_loop import busiest_loop
 from tests.targets.integer_modules import random_inputs, residual_net
-from tests.targets.single_layers import depthwise, pointwise
+from tests.targets.single_layers import depthwise, pointwise, products
 
 Tool = Callable[[str], str]
 M4, M55 = "thumbv7em-none-eabi@cortex-m4", "thumbv8.1m.main-none-eabi@cortex-m55"
@@ -54,13 +54,7 @@ def test_executed_instructions_for_each_multiply_accumulate(
     assert isinstance(model, EmulatedModel)
     inputs = random_inputs(module, 0)
     np.testing.assert_array_equal(model.run(inputs)["y"], evaluate(module, inputs)["y"])
-    assert model.count(inputs).total <= most * _products(module)
-
-
-def _products(module: Module) -> int:
-    """Multiply-accumulates of the only convolution."""
-    (op,) = (op for op in module.ops if isinstance(op, ops.Conv2d))
-    return int(op.result.type.size * np.prod(op.weight.type.shape[1:]))
+    assert model.count(inputs).total <= most * products(module)
 
 
 @pytest.mark.parametrize("target", [M4, M55])
