@@ -19,6 +19,8 @@ import tvm
 from tvm import tirx
 from tvm.ir import PointerType, PrimType
 
+from qcc.ir import TargetError
+
 Expr: TypeAlias = Any
 """A TIR expression (TVM has no type stubs)."""
 Buffer: TypeAlias = Any
@@ -231,6 +233,8 @@ def rotate_right(word: Expr, bits: int) -> Expr:
 def llvm(dtype: str, name: str, *arguments: Expr) -> Expr:
     """Call the side-effect-free LLVM intrinsic `name`."""
     if _DIALECT.get() != "llvm":
+        if name not in IN_C:
+            raise TargetError(f"no function of C stands for {name}", help="give it one: qcc.targets.tir.IN_C")
         return IN_C[name].call(dtype, arguments)
     return tirx.call_llvm_pure_intrin(dtype, name, *arguments)
 

@@ -14,8 +14,9 @@ from qcc.artifact import Artifact
 from qcc.cli import main
 from qcc.instruction_costs import instruction_costs
 from qcc.ir import Module, TargetError, evaluate, load_module, print_module
-from qcc.targets import Target, with_emission
+from qcc.targets import Target, tir, with_emission
 from qcc.targets.emulation.emulated_model import EmulatedModel
+from qcc.targets.lowering import build_c_source
 from qcc.targets.runtime import load_model
 from tests.targets.compiled import compiled, extreme_inputs
 from tests.targets.integer_modules import random_inputs, residual_net
@@ -140,3 +141,17 @@ def test_emit_c_on_the_command_line(tmp_path: Path, tool: Tool, capsys: pytest.C
     assert load_module(tmp_path / "a" / "padded.qir").name == "padded"
     assert main([*command, "x86_64-linux-gnu"]) == 2
     assert "there is no C source for x86_64-linux-gnu" in capsys.readouterr().err
+
+
+def test_what_has_no_spelling_in_c_is_an_error() -> None:
+    with (
+        tir.dialect("mve"),
+        pytest.raises(TargetError, match=r"no function of C stands for llvm\.arm\.mve\.vabd\.v4i32"),
+    ):
+        tir.llvm("int32x4", "llvm.arm.mve.vabd.v4i32", tir.splat(0, 4), tir.splat(0, 4))
+    with tir.dialect("mve"):
+        body, values = tir.Body(), tir.buffer("values", 4, "int32")
+        body.store(values, 0, tir.extract(tir.load(values, 0, 4), [3, 2, 1, 0]), 4)
+        function = body.function("reversed", [values])
+    with pytest.raises(TargetError, match=r"no intrinsic of Helium does the choice of lanes \[3, 2, 1, 0\]"):
+        build_c_source([function])
