@@ -26,8 +26,8 @@ class ProveAccumulators(Pass):
 
     Sums are bounded with their terms added in any order, channel by channel. Notes the bounds on each operation that
     accumulates (`accumulator`: "-12345..67890"), and `narrow-accumulator`: "i16" where 16 bits are enough.
-    A sum with the note `may-wrap` wraps as that of the kernels whose bits it keeps: it is reported, and taken for
-    anything that its type holds.
+    A sum with the note `may-wrap` wraps as that of the kernels whose bits it keeps, or as the model's own integers do:
+    it is reported, and taken for anything that its type holds.
 
     Before:
         module @m stage integer {

@@ -158,8 +158,11 @@ def without_calibration(pipeline: Pipeline) -> Pipeline:
 def holds_quantization(module: Module, calibrated: bool) -> bool:
     """True where a float module says itself how it is quantized: by its operations on codes and on integers.
 
-    Dequantized weights alone leave the choice to the user: without calibration data they stay as they are.
+    Dequantized weights alone leave the choice to the user: without calibration data they stay as they are. A module
+    without real numbers has nothing to quantize.
     """
+    if not any(v.type.is_float for v in module.values.values()):
+        return True
     for op in module.ops:
         if isinstance(op, ops.Quantize | ops.StorageCast) or (isinstance(op, ops.Dequantize) and not calibrated):
             return True

@@ -138,14 +138,20 @@ def _wrapping(symbol: str, a: Term, b: Term) -> Expr:
     """`a symbol b` modulo 2^64, unsigned. Negative constants become positive: TVM has none of 2^63 or more."""
     if a.literal is not None and symbol in "+*":
         a, b = b, a
-    if symbol == "-" and a.literal is not None and a.literal < 0:
-        return tir.constant(0, "uint64") - _apply("+", _modulo(b, 64), tir.constant(-a.literal, "uint64"))
+    if a.literal is not None and symbol == "-":
+        negated, positive = _negated(_modulo(b, 64), "uint64"), tir.constant(abs(a.literal), "uint64")
+        return _apply("-" if a.literal < 0 else "+", negated, positive)
     if b.literal is None or b.literal >= 0:
         return _apply(symbol, _modulo(a, 64), _modulo(b, 64))
     positive = tir.constant(-b.literal, "uint64")
     if symbol == "*":
-        return tir.constant(0, "uint64") - _modulo(a, 64) * positive
+        return _negated(_modulo(a, 64) * positive, "uint64")
     return _apply("-" if symbol == "+" else "+", _modulo(a, 64), positive)
+
+
+def _negated(x: Expr, dtype: str) -> Expr:
+    """`−x` of an unsigned number, as `~x + 1`: TVM takes the difference of a constant and x for at most that."""
+    return ~x + tir.constant(1, dtype)
 
 
 def _apply(symbol: str, a: Expr, b: Expr) -> Expr:
@@ -163,6 +169,8 @@ def _modulo(term: Term, bits: int) -> Expr:
 def modular(symbol: str, a: Term, b: Term) -> Term:
     """`a symbol b` of int32 terms modulo 2^32, without overflow of a signed type."""
     left, right = (_modulo(t, 32) for t in (a, b))
+    if symbol == "-" and a.literal is not None:
+        symbol, right = "+", _negated(right, "uint32")
     return Term(tir.cast(_apply(symbol, left, right), "int32"), "int32", *INT32)
 
 

@@ -25,6 +25,7 @@ from qcc.ir import (
 )
 
 from ..hardware import HardwareSpec
+from ..operands import MAY_WRAP
 from ..profiles import SINGLE, lineage, registered_profiles
 from .multipliers import capped_multipliers
 
@@ -63,6 +64,13 @@ def profiles_with(op: Op) -> list[str]:
     return [name for name in registered_profiles() if realization_of(op, name) is not None]
 
 
+def _own_integers(op: Op) -> Op:
+    """Return an operation of the model's own; where it computes with integers it wraps, as in NumPy and in ONNX."""
+    if isinstance(op, ops.Add | ops.Sub | ops.Mul | ops.ReduceSum) and op.result.type.element.expressed.is_integer:
+        return op.with_note(MAY_WRAP, "the model's own integers")
+    return op
+
+
 class Realizer:
     """Builds the integer module beside the quantized one.
 
@@ -98,7 +106,7 @@ class Realizer:
         if quantized and rule is None:
             raise no_rule(op, self.profile)
         if rule is None:
-            self.append(replace_op(op, operands=tuple(self._values[v.name] for v in op.operands)))
+            self.append(_own_integers(replace_op(op, operands=tuple(self._values[v.name] for v in op.operands))))
             return
         try:
             rule(self, op)

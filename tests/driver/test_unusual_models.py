@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import qcc
-from qcc.ir import F32, Builder, Module, PassError, TensorType, UsageError, evaluate, ops
+from qcc.compiler import CompileOptions, compile_module
+from qcc.ir import F32, I32, Builder, Module, PassError, ScalarType, TensorType, UsageError, evaluate, ops
 
 
 def assert_runs_as_evaluated(module: Module, artifact: qcc.Artifact) -> None:
@@ -74,3 +75,37 @@ def test_a_recipe_that_is_none_lists_all() -> None:
         qcc.compile(negation((1, 4)), target="c", recipe="INT8", calibration={"x": np.ones((1, 4), np.float32)})
     assert "did you mean 'int8'?" in caught.value.help
     assert "float" in caught.value.help
+
+
+def sums_of_integers(element: ScalarType = I32) -> Module:
+    """Return a module without real numbers: a sum, a negation and a movement."""
+    builder = Builder("sums")
+    type = TensorType((1, 4), element)
+    total = builder.emit(ops.Add, builder.input("a", type), builder.input("b", type))
+    zero = builder.constant(np.zeros((), element.dtype))
+    builder.output("total", total)
+    builder.output("negative", builder.emit(ops.Sub, zero, builder.emit(ops.Transpose, total, permutation=(1, 0))))
+    return builder.build()
+
+
+@pytest.mark.parametrize("target", ["c", "native"])
+def test_a_model_without_real_numbers_is_compiled_as_it_is(target: str) -> None:
+    module = sums_of_integers()
+    seen: list[str] = []
+    options = CompileOptions(
+        target=target, report=lambda manager, context: seen.extend(str(r) for r in context.remarks)
+    )
+    artifact = compile_module(module, None, options)
+    assert sum("it wraps, as in the model's own integers" in text for text in seen) == 2
+    ends = np.array([[2**31 - 1, -(2**31), -1, 7]], np.int32)
+    inputs = {"a": ends, "b": ends[:, ::-1].copy()}
+    expected = evaluate(module, inputs)
+    np.testing.assert_array_equal(expected["total"], [[-(2**31) + 6, 2**31 - 1, 2**31 - 1, -(2**31) + 6]])
+    for name, found in artifact.run_codes(inputs).items():
+        np.testing.assert_array_equal(found, expected[name])
+
+
+def test_a_model_without_real_numbers_has_nothing_to_quantize() -> None:
+    samples = {name: np.ones((1, 4), np.int32) for name in ("a", "b")}
+    with pytest.raises(UsageError, match="the module is quantized already: --calibration can't change it"):
+        qcc.compile(sums_of_integers(), target="c", calibration=samples)

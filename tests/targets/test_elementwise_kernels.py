@@ -101,6 +101,16 @@ def binary_cases() -> Iterator[Case]:
             type, array = edges(element)
             column = TensorType((array.size, 1), element), array.reshape(-1, 1)
             yield case(lambda b, x, y, op=op: b.emit(op, x, y), column, (type, array))
+    yield from known_operand_cases()
+
+
+def known_operand_cases() -> Iterator[Case]:
+    """Differences from a number, which TVM must not take for at most that number, and negative products."""
+    for element in (I32, I64):
+        type, array = edges(element)
+        for op, number in ((ops.Sub, 0), (ops.Sub, 5), (ops.Sub, -7), (ops.Sub, element.minimum + 1), (ops.Mul, -7)):
+            known = np.array(number, element.dtype)
+            yield case(lambda b, x, op=op, n=known: b.emit(op, b.constant(n), x), (type, array))
 
 
 def unary_cases() -> Iterator[Case]:

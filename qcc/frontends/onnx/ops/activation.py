@@ -12,6 +12,7 @@ from qcc.ir import Op, ops
 from ..emission import Tensor
 from ..node import Node
 from ..problem import Unsupported
+from .arithmetic import binary
 
 
 def _plain(op_class: type[Op]) -> Callable[[Node], Tensor]:
@@ -107,7 +108,7 @@ def negative(node: Node) -> Tensor:
     """Neg; of integers 0 − x."""
     x = node.input(0)
     if x.element.is_integer:
-        return node.emit(ops.Sub, node.known(np.zeros((), x.element.dtype)), x)
+        return binary(node, ops.Sub, node.known(np.zeros((), x.element.dtype)), x)
     return node.emit(ops.Neg, x)
 
 
