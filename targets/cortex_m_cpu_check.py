@@ -52,6 +52,13 @@ _ENABLED = """\
 """
 
 
+_UNALIGNED = """\
+    if ((*(const volatile uint32_t *)0xE000ED14u >> 3 & 1u) != 0) { /* CCR.UNALIGN_TRP: words at odd addresses trap */
+        return 0;
+    }
+"""
+
+
 @dataclass(frozen=True)
 class CortexMCheck:
     """The check for a processor's code.
@@ -79,9 +86,9 @@ class CortexMCheck:
         return CpuCheck(privileges + self.always + vectors, floats, doubles)
 
 
-M4_CHECK = CortexMCheck(always=_DSP, floats=_SINGLE + _ENABLED)
+M4_CHECK = CortexMCheck(always=_DSP + _UNALIGNED, floats=_SINGLE + _ENABLED)
 """The floating-point unit of a Cortex-M4 has no double precision: code for it calls functions for that."""
-M7_CHECK = CortexMCheck(always=_DSP, floats=_SINGLE + _FPV5 + _ENABLED, doubles=_DOUBLE)
+M7_CHECK = CortexMCheck(always=_DSP + _UNALIGNED, floats=_SINGLE + _FPV5 + _ENABLED, doubles=_DOUBLE)
 M55_CHECK = CortexMCheck(
-    always=_DSP, vectors=_MVE + _ENABLED, floats=_SINGLE + _FPV5 + _MVE_FLOAT + _ENABLED, doubles=_DOUBLE
+    always=_DSP + _UNALIGNED, vectors=_MVE + _ENABLED, floats=_SINGLE + _FPV5 + _MVE_FLOAT + _ENABLED, doubles=_DOUBLE
 )

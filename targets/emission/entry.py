@@ -123,6 +123,7 @@ class _Writer:
             lines += ["    (void)arena_bytes;"] if needed else ["    (void)arena;", "    (void)arena_bytes;"]
         wide = [f"in->{p.identifier}" for p in self.interface.inputs if p.dtype.itemsize > 1]
         wide += [f"out->{p.identifier}" for p in self.interface.outputs if p.dtype.itemsize > 1]
+        wide += [f"state->{p.identifier}" for p in self.interface.states[:1] if p.dtype.itemsize > 1]  # the widest
         if wide:
             tests = " || ".join(f"(uintptr_t){pointer} % sizeof *{pointer} != 0" for pointer in wide)
             lines += [f"    if ({tests}) {{", f"        return {name}_ERROR_BUFFER_ALIGNMENT;", "    }"]

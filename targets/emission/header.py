@@ -15,7 +15,7 @@ ERROR_MEANINGS = {
     ERROR_NULL: "a pointer was NULL",
     ERROR_ALIGNMENT: "the arena was not aligned",
     ERROR_ARENA_SIZE: "the arena was too small",
-    ERROR_BUFFER_ALIGNMENT: "an input or output was not aligned to its elements",
+    ERROR_BUFFER_ALIGNMENT: "an input, an output or the state was not aligned to its elements",
     ERROR_CPU: "the processor lacks instructions that the code needs, or has them switched off",
 }
 """The errors in words."""
@@ -47,7 +47,7 @@ extern "C" {{
 #define {name}_ERROR_NULL_POINTER {null} /* a pointer is NULL (the arena may be where it has 0 bytes) */
 #define {name}_ERROR_ARENA_ALIGNMENT {align_error} /* the arena's address is not a multiple of the alignment */
 #define {name}_ERROR_ARENA_SIZE {size_error} /* the arena has fewer than {name}_ARENA_BYTES bytes */
-#define {name}_ERROR_BUFFER_ALIGNMENT {buffer_error} /* a tensor's address is not a multiple of its elements' size */
+#define {name}_ERROR_BUFFER_ALIGNMENT {buffer_error} /* a tensor or the state is not aligned to its elements */
 #define {name}_ERROR_CPU {cpu_error} /* the processor lacks instructions that the code needs, or they are off */
 {macros}
 typedef struct {{
@@ -82,7 +82,7 @@ int {name}_check_cpu(void);
 _STATE = """
 /*
  * What the network keeps from one run to the next, in memory of the caller: {name}_reset makes it what it is before the
- * first run, {name}_run reads it and leaves what it becomes, or what it was where it returns an error.
+ * first run, {name}_run reads it and leaves what it becomes, or what it was where it returns an error.{alignment}
  */
 typedef struct {{
 {members}
@@ -118,13 +118,21 @@ def header_text(interface: Interface, program: Program) -> str:
         macros="".join(macros),
         inputs="\n".join(inputs or ["    char unused; /* the network has no inputs */"]),
         outputs="\n".join(_member(port, "") for port in interface.outputs),
-        state=_STATE.format(name=name, members="\n".join(map(_state_member, states))) if states else "",
+        state=_state_text(interface) if states else "",
         state_parameter=parameter,
         within=whole,
         keeps=f"keeps nothing\n * but what {name}_state holds: calls with different states, outputs and arenas"
         if states
         else "has no state: calls with different outputs and arenas",
     )
+
+
+def _state_text(interface: Interface) -> str:
+    """Return the structure of the states and the function that initialises it."""
+    widest = interface.states[0].dtype.itemsize
+    alignment = f"\n * Its address must be a multiple of {widest}." if widest > 1 else ""
+    members = "\n".join(map(_state_member, interface.states))
+    return _STATE.format(name=interface.name, members=members, alignment=alignment)
 
 
 def _cpu_note(program: Program) -> str:

@@ -24,7 +24,7 @@ int main(void) {
     }
     const size_t shift = (size_t)request[1], arena_shift = (size_t)request[2];
     for (int32_t sample = 0; sample < request[0]; ++sample) {
-        if (!transfer(harness_inputs, harness_input_count, shift, harness_read)) {
+        if (!transfer(harness_input_tensors, harness_input_count, shift, harness_read)) {
             return 3;
         }
         const int32_t status = harness_call(shift, arena_shift, request[3]);
@@ -32,7 +32,7 @@ int main(void) {
         if (!harness_write(&status, sizeof status)) {
             return 4;
         }
-        if (!transfer(harness_outputs, harness_output_count, shift, write_one)) {
+        if (!transfer(harness_output_tensors, harness_output_count, shift, write_one)) {
             return 4;
         }
     }

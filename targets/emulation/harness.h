@@ -1,6 +1,6 @@
 /* The parts of a program that runs a compiled model: the model's side, and files as the platform has them. */
-#ifndef QCC_HARNESS_H
-#define QCC_HARNESS_H
+#ifndef QCCHARNESS /* no model has a macro without an underscore behind its name */
+#define QCCHARNESS
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,8 +11,8 @@ typedef struct {
     size_t bytes;
 } harness_tensor;
 
-/* The model, generated for each one. */
-extern const harness_tensor harness_inputs[], harness_outputs[];
+/* The model, generated for each one. A model may be named `harness`: what is called harness_inputs is of its own. */
+extern const harness_tensor harness_input_tensors[], harness_output_tensors[];
 extern const size_t harness_input_count, harness_output_count;
 /* Runs the model with all tensors `shift` bytes and the arena `arena_shift` bytes behind an aligned address. A
    negative arena_bytes stands for all that it needs; it is then not checked. */

@@ -11,7 +11,7 @@ from qcc.ir import ToolError
 from qcc.targets.cross import LinkRecipe
 from qcc.targets.emission.cross_tools import FoundCompiler, find_compiler
 from qcc.targets.emission.figures import C_FLAGS
-from qcc.targets.emission.interface import Interface, Port
+from qcc.targets.emission.interface import Interface
 from qcc.targets.emission.toolchain import run_tool
 
 FOLDER = "harness"
@@ -43,8 +43,8 @@ _MODEL = """\
 {memories}
 static uint8_t arena MEMORY({name}_ARENA_BYTES);
 
-const harness_tensor harness_inputs[] = {{{inputs}}};
-const harness_tensor harness_outputs[] = {{{outputs}}};
+const harness_tensor harness_input_tensors[] = {{{inputs}}};
+const harness_tensor harness_output_tensors[] = {{{outputs}}};
 const size_t harness_input_count = {input_count}, harness_output_count = {output_count};
 
 int harness_call(size_t shift, size_t arena_shift, int32_t arena_bytes) {{
@@ -133,25 +133,29 @@ def source_text(name: str) -> str:
 
 
 def model_text(interface: Interface) -> str:
-    """Return the C file with the memory of a model's tensors and the call of the model."""
+    """Return the C file with the memory of a model's tensors and the call of the model.
+
+    Names of its own have no underscore: all that a model defines begins with its name and one.
+    """
     name = interface.name
     inputs, outputs = interface.inputs, interface.outputs
-    memories = [_memory(name, "INPUT", port) for port in inputs] + [_memory(name, "OUTPUT", port) for port in outputs]
-    lines = [f"    in.{p.identifier} = (const {p.c_type} *)(input_{p.identifier} + shift);" for p in inputs]
-    lines += [f"    out.{p.identifier} = ({p.c_type} *)(output_{p.identifier} + shift);" for p in outputs]
-    written = [_tensor(name, "OUTPUT", port) for port in outputs]
+    read = [(f"input{i}", f"{name}_INPUT_{port.identifier}_BYTES") for i, port in enumerate(inputs)]
+    written = [(f"output{i}", f"{name}_OUTPUT_{port.identifier}_BYTES") for i, port in enumerate(outputs)]
+    memories = [f"static uint8_t {symbol} MEMORY({size});" for symbol, size in (*read, *written)]
+    lines = [f"    in.{p.identifier} = (const {p.c_type} *)(input{i} + shift);" for i, p in enumerate(inputs)]
+    lines += [f"    out.{p.identifier} = ({p.c_type} *)(output{i} + shift);" for i, p in enumerate(outputs)]
     if interface.states:  # they are what the runs of one start leave to the next, and outputs too
-        memories.append(f"static uint8_t states MEMORY({name}_STATE_BYTES);\nstatic int states_are_set;")
+        memories.append(f"static uint8_t states MEMORY({name}_STATE_BYTES);\nstatic int initialised;")
         offsets = interface.state_offsets
-        written += [f"{{states + {offsets[p.name]}, {name}_STATE_{p.identifier}_BYTES}}" for p in interface.states]
-        lines += ["    if (!states_are_set) {", f"        {name}_reset(({name}_state *)(states + shift));"]
-        lines += ["        states_are_set = 1;", "    }"]
+        written += [(f"states + {offsets[p.name]}", f"{name}_STATE_{p.identifier}_BYTES") for p in interface.states]
+        lines += ["    if (!initialised) {", f"        {name}_reset(({name}_state *)(states + shift));"]
+        lines += ["        initialised = 1;", "    }"]
     return _MODEL.format(
         name=name,
         room=LARGEST_SHIFT,
         memories="\n".join(memories),
-        inputs=", ".join(_tensor(name, "INPUT", port) for port in inputs) or "{0, 0}",
-        outputs=", ".join(written),
+        inputs=", ".join(map(_tensor, read)) or "{0, 0}",
+        outputs=", ".join(map(_tensor, written)),
         input_count=len(inputs),
         output_count=len(written),
         state=f"({name}_state *)(states + shift), " if interface.states else "",
@@ -159,10 +163,6 @@ def model_text(interface: Interface) -> str:
     )
 
 
-def _memory(name: str, direction: str, port: Port) -> str:
-    symbol = f"{direction.lower()}_{port.identifier}"
-    return f"static uint8_t {symbol} MEMORY({name}_{direction}_{port.identifier}_BYTES);"
-
-
-def _tensor(name: str, direction: str, port: Port) -> str:
-    return f"{{{direction.lower()}_{port.identifier}, {name}_{direction}_{port.identifier}_BYTES}}"
+def _tensor(place: tuple[str, str]) -> str:
+    """Return the initialiser of a `harness_tensor`: memory and size."""
+    return f"{{{place[0]}, {place[1]}}}"

@@ -213,13 +213,39 @@ def test_zig_serves_where_there_is_no_other_compiler(
     assert all(np.array_equal(outputs[name], array) for name, array in evaluate(residual_net(), inputs).items())
 
 
-@pytest.mark.parametrize("target", ["aarch64-linux-gnu", "thumbv7em-none-eabi+acle"])
-def test_a_module_may_be_named_as_a_file_of_the_harness(
-    target: str, tmp_path: Path, tool: Callable[[str], str]
+def named(name: str, port: str = "x") -> Module:
+    """A module of that name that adds its input to itself."""
+    b = Builder(name, Stage.INTEGER)
+    x = b.input(port, TensorType((1, 6), I32))
+    b.output("outputs", b.emit(ops.Add, x, x))
+    return b.build()
+
+
+NAMES = (("harness", "x"), ("main", "x"), ("reset", "x"), ("QCC_HARNESS", "x"), ("input", "inputs"), ("output", "in"))
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "port"),
+    [
+        ("aarch64-linux-gnu", "model", "x"),
+        ("thumbv7em-none-eabi+acle", "harness", "x"),
+        *(
+            pytest.param(target, name, port, marks=pytest.mark.slow)
+            for target in ("aarch64-linux-gnu", "thumbv7em-none-eabi@cortex-m4", "hexagon-unknown-linux-musl")
+            for name, port in NAMES
+        ),
+    ],
+)
+def test_a_module_may_have_any_name_of_the_harness(
+    target: str, name: str, port: str, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
     require_tools(target, tool)
-    compiled(wide_ports().replace(name="model"), target).save(tmp_path)
-    assert load_model(tmp_path).run({"x": np.arange(6, dtype=np.int32)[None]})["y"].tolist() == [[0, 3, 6, 9, 12, 15]]
+    compiled(named(name, port), target).save(tmp_path)
+    model = load_model(tmp_path)
+    assert isinstance(model, EmulatedModel)
+    sample = {port: np.arange(6, dtype=np.int32)[None]}
+    assert model.run(sample)["outputs"].tolist() == [[0, 2, 4, 6, 8, 10]]
+    assert len(model.count(sample).steps) == 1
 
 
 def test_float_regions_run_where_there_is_a_libm(tmp_path: Path, tool: Callable[[str], str]) -> None:

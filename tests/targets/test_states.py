@@ -11,6 +11,9 @@ import pytest
 
 import qcc
 from qcc.ir import F32, I8, Builder, EvaluationError, Module, TensorType, UniformType, evaluate_sequence, ops
+from qcc.targets.emission.header import ERROR_BUFFER_ALIGNMENT, OK
+from qcc.targets.emulation import EmulatedModel, Request
+from qcc.targets.runtime import load_model
 from tests.targets.test_artifact_code import STRICT, run
 from tests.targets.test_foreign_code import ONE_EACH, require_tools
 
@@ -152,3 +155,20 @@ def test_states_on_other_targets(target: str, tool: Callable[[str], str]) -> Non
     runs = samples(4)
     for want, got in zip(evaluate_sequence(artifact.module, runs), artifact.run_many(runs), strict=True):
         assert {n: a.tolist() for n, a in want.items()} == {n: a.tolist() for n, a in got.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["aarch64-linux-gnu+dotprod", "thumbv7em-none-eabi@cortex-m4"])
+def test_a_state_at_an_odd_address_is_an_error_code(target: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
+    require_tools(target, tool)
+    artifact = qcc.compile(swap_and_sum(), target=target)
+    assert " * Its address must be a multiple of 2.\n" in artifact.files["memory.h"].decode()
+    artifact.save(tmp_path)
+    model = load_model(tmp_path)
+    assert isinstance(model, EmulatedModel)
+    for shift, error in ((1, ERROR_BUFFER_ALIGNMENT), (2, OK)):
+        (status, outputs), (again, _) = model.call(samples(2), Request(shift=shift))
+        assert status == again == error
+        assert outputs["y"].any() == (error == OK)
+        if error:
+            assert outputs["left"].tolist() == [list(range(6))]  # as NAME_reset left it

@@ -130,14 +130,16 @@ def linked_with(model: EmulatedModel, source: str, folder: Path, *flags: str) ->
     return replace(model, target=replace(model.target, link=replace(model.target.link, linkers=linkers)))
 
 
-UNPRIVILEGED = """\
+BEFORE_A_RUN = """\
 int __real_harness_call(unsigned shift, unsigned arena_shift, int arena_bytes);
 int __wrap_harness_call(unsigned shift, unsigned arena_shift, int arena_bytes) {
-    *(volatile unsigned *)0xE000ED88u &= %s;
+    *(volatile unsigned *)%s;
     __asm__ volatile("dsb\\n isb\\n msr control, %%0\\n isb" : : "r"(%d) : "memory");
     return __real_harness_call(shift, arena_shift, arena_bytes);
 }
 """
+"""A change of a register of the processor, then CONTROL; 1 takes the privileges away."""
+WRAPPED = ("-Wl,--wrap=harness_call",)
 
 
 @pytest.mark.slow
@@ -146,8 +148,19 @@ def test_without_privileges_a_cortex_m_can_not_tell_and_does_not_fault(
 ) -> None:
     require_tools(M4, tool)
     model = model_of(residual_net, M4, tmp_path / "a")
-    program = linked_with(model, UNPRIVILEGED % ("~0u", 1), tmp_path, "-Wl,--wrap=harness_call")
+    program = linked_with(model, BEFORE_A_RUN % ("0xE000ED88u |= 0u", 1), tmp_path, *WRAPPED)
     assert_right(program, residual_net(), ("-machine", "mps2-an386", "-semihosting-config", "userspace=on"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", [M4, M55])
+def test_a_cortex_m_that_traps_words_at_odd_addresses_is_an_error_code(
+    target: str, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    require_tools(target, tool)
+    model = model_of(residual_net, target, tmp_path / "a")
+    program = linked_with(model, BEFORE_A_RUN % ("0xE000ED14u |= 8u", 0), tmp_path, *WRAPPED)
+    assert_refused(program, residual_net())
 
 
 @pytest.mark.slow
@@ -157,7 +170,7 @@ def test_floating_point_that_is_switched_off_is_an_error_code(
 ) -> None:
     require_tools(target, tool)
     model = model_of(build, target, tmp_path / "a")
-    program = linked_with(model, UNPRIVILEGED % ("~(15u << 20)", 0), tmp_path, "-Wl,--wrap=harness_call")
+    program = linked_with(model, BEFORE_A_RUN % ("0xE000ED88u &= ~(15u << 20)", 0), tmp_path, *WRAPPED)
     assert_refused(program, build())
 
 

@@ -25,7 +25,7 @@ extern "C" {
 #define residual_net_ERROR_NULL_POINTER 1 /* a pointer is NULL (the arena may be where it has 0 bytes) */
 #define residual_net_ERROR_ARENA_ALIGNMENT 2 /* the arena's address is not a multiple of the alignment */
 #define residual_net_ERROR_ARENA_SIZE 3 /* the arena has fewer than residual_net_ARENA_BYTES bytes */
-#define residual_net_ERROR_BUFFER_ALIGNMENT 4 /* a tensor's address is not a multiple of its elements' size */
+#define residual_net_ERROR_BUFFER_ALIGNMENT 4 /* a tensor or the state is not aligned to its elements */
 #define residual_net_ERROR_CPU 5 /* the processor lacks instructions that the code needs, or they are off */
 
 /* Input image: tensor<1x8x8x3x!quant.uniform<i8:f32, 0.05:-3>> */
