@@ -40,7 +40,7 @@ from .interpolated_functions import (
     sigmoid_table,
 )
 from .module import Module, Output, State
-from .naming import UniqueNames, c_identifier, free_name
+from .naming import UniqueNames, c_identifier, free_name, printable
 from .op import (
     ANY_STAGE,
     REAL_STAGES,
@@ -153,6 +153,7 @@ __all__ = [  # by topic
     "parse_module",
     "print_module",
     "print_op",
+    "printable",
     "save_module",
     "write_whole",
     # meaning

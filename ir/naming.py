@@ -12,6 +12,11 @@ def c_identifier(name: str) -> str:
     return "_" + name if name[0].isdigit() else name
 
 
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Return text without characters that steer a terminal or an editor: those not in `keep` are written as escapes."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 def free_name(wish: str, taken: Container[str], first: int = 1) -> str:
     """Return `wish`, or where that is taken `wish_1`, `wish_2`, …, counted from `first`: the first that is free."""
     name, count = wish, first

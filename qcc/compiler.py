@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qcc.frontends import load
-from qcc.ir import Array, Module, Op, Stage, UsageError, c_identifier, ops, registered_ops
+from qcc.ir import Array, Module, Op, PassError, Stage, UsageError, c_identifier, ops, registered_ops
 from qcc.passes import (
     Part,
     Pass,
@@ -109,7 +109,13 @@ def compile_module(module: Module, samples: Samples | None, options: CompileOpti
         inputs, data = module.caller_inputs, samples
         context.calibration = lambda: data.batches(inputs)
     manager = options.make_manager(pipeline)
-    module = manager.run(module, context)
+    given = module.stage
+    try:
+        module = manager.run(module, context)
+    except PassError as error:
+        if given is Stage.QUANTIZED and (not error.help or "float" in error.help):
+            error.help = QUANTIZED_ELSEWHERE
+        raise
     options.report(manager, context)
     return Artifact.of(emit(module, target, str(pipeline), options.progress))
 
@@ -170,6 +176,12 @@ def holds_quantization(module: Module, calibrated: bool) -> bool:
             return True
     return False
 
+
+QUANTIZED_ELSEWHERE = (
+    "give another profile by --arithmetic (`qcc compile --help` lists them), "
+    "or leave the operation in float where the model is quantized"
+)
+"""What to do about an operation of a quantized model that can't be compiled: it can't be kept in float any more."""
 
 ANEW = {
     "--calibration": "to choose scales anew, compile the float model from which this one was made",

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qcc.ir import printable
+
 ProgressFunction = Callable[[str, int, int | None], None]
 
 
@@ -24,11 +26,11 @@ def make_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()
 ) -> Table:
     """Return a table; columns named in `right` are aligned right."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=printable(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(text.replace("[", r"\[") for text in row))
+        table.add_row(*(printable(text).replace("[", r"\[") for text in row))
     return table
 
 

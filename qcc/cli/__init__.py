@@ -44,8 +44,9 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
 
 def _tell(message: str) -> None:
     """Print a message on standard error; names out of model files can't send control characters to the terminal."""
-    shown = (c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in message)
-    print("".join(shown), file=sys.stderr)
+    from qcc.ir import printable
+
+    print(printable(message), file=sys.stderr)
 
 
 def _prepare_streams() -> None:

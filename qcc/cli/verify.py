@@ -6,7 +6,7 @@ import argparse
 
 from qcc.artifact import Artifact
 from qcc.console import progress_bars
-from qcc.ir import UsageError
+from qcc.ir import UsageError, printable
 from qcc.samples import check_samples, example_samples, read_npz
 from qcc.verification import FLOAT_TOLERANCE, VerifyReport, verify
 
@@ -33,10 +33,9 @@ def report_text(report: VerifyReport, folder: str, target: str, origin: str) -> 
     lines = [f"{folder} ({target}): {report.runs} runs, {report.elements:,} elements; inputs: {origin}"]
     if report.difference is not None:
         lines.append(f"DIFFERENT: {report.difference}")
-        return "\n".join(lines)
-    if report.exact:
+    elif report.exact:
         lines.append(f"every bit equal to the evaluator: {', '.join(report.exact)}")
-    if report.approximate:
+    if report.difference is None and report.approximate:
         names = ", ".join(report.approximate)
         lines.append(f"behind a float region, within {FLOAT_TOLERANCE:g} of the evaluator: {names}")
-    return "\n".join(lines)
+    return "\n".join(printable(line, keep="") for line in lines)

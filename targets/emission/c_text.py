@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from qcc.ir import Array, ScalarType, TargetError, c_identifier, free_name
+from qcc.ir import Array, ScalarType, TargetError, c_identifier, free_name, printable
 
 _KEYWORDS_TEXT = """
 auto break case char const continue default do double else enum extern float for goto if inline int long register
@@ -70,7 +70,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
 
 def comment(text: str) -> str:
     """Return a block comment of one line; `text` may hold anything."""
-    plain = " ".join(text.split()).encode("ascii", "replace").decode("ascii")
+    plain = printable(" ".join(text.split())).encode("ascii", "replace").decode("ascii")
     plain = plain.replace("/*", "/ *").replace("*/", "* /").replace("??", "?").rstrip("\\")
     return f"/* {plain} */"
 

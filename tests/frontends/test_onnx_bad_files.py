@@ -372,9 +372,16 @@ def test_open_dimensions_are_named_with_the_flag() -> None:
     model = one_node("Relu", {"x": ["N", 3, "height", None]})
     text = error_of(model)
     assert "input 'x': dimensions without a size: height, ? in [N, 3, height, ?]" in text
-    assert "--shape x=1,3,224,224" in text
+    assert "--shape x=N,3,height,? with numbers in place of height, ?" in text
     module = import_model(model, shapes={"x": (2, 3, 4, 5)})
     assert module.inputs[0].type.shape == (2, 3, 4, 5)
+
+
+def test_a_shape_that_no_memory_holds() -> None:
+    with pytest.raises(FrontendError) as caught:
+        import_model(one_node("Relu", {"x": ["N", "M"]}), shapes={"x": (99999999, 99999999)})
+    assert "input 'x': the shape [99999999, 99999999] given has more than" in str(caught.value)
+    assert caught.value.help
 
 
 @pytest.mark.parametrize("declared", [[1, 9], [1], [1, 4, 1], []])

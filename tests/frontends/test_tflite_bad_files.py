@@ -310,6 +310,25 @@ def test_names_send_no_control_characters_to_the_terminal(tmp_path: Path, capsys
     assert "red\\x1b[31m.tflite" in error
 
 
+def test_no_name_steers_a_terminal_or_an_editor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b = TfliteBuilder()
+    x = b.input("red\x1b[31m\n\u202e", (1, 4), "int8", 0.5)
+    y = b.tensor("bell\x07\x00", (1, 4), "int8", 0.5)
+    b.op("ABS", [x], [y])
+    b.output(y)
+    (tmp_path / "m.tflite").write_bytes(b.build())
+    for command in ("inspect m.tflite", "compile m.tflite -o built --target c", "verify built", "inspect built"):
+        verb, path, *options = command.split()
+        options = [str(tmp_path / o) if o == "built" else o for o in options]
+        assert main([verb, str(tmp_path / path), *options]) == 0
+    shown = "".join(capsys.readouterr())
+    assert "red\\x1b[31m" in shown
+    texts = [shown, *(f.read_text() for f in (tmp_path / "built").glob("*.[chq]*"))]
+    assert len(texts) > 3
+    for text in texts:
+        assert {c for c in text if not c.isprintable()} <= {"\n", "\t"}
+
+
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(QccError, match="can't be read"):
         load("/nonexistent/m.tflite")

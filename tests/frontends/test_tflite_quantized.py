@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import qcc
 from qcc.cli import main
 from qcc.frontends import FrontendWarning, load
-from qcc.ir import I8, I32, I64, FrontendError, Module, Op, Stage, UniformType, evaluate, ops
+from qcc.ir import I8, I32, I64, FrontendError, Module, Op, PassError, Stage, UniformType, evaluate, ops
 from tests.conformance.subject import realized
 from tests.conformance.tflite_builder import Tensor, TfliteBuilder
 from tests.frontends.tflite_models import import_bytes
@@ -278,3 +279,14 @@ def test_what_is_quantized_stays_so(tmp_path: Path, capsys: pytest.CaptureFixtur
     text = " ".join(capsys.readouterr().err.split())
     assert f"the module is quantized already: {option[0]} can't change it" in text
     assert "compile the float model from which this one was made" in text
+
+
+def test_no_error_advises_to_keep_a_quantized_operation_in_float() -> None:
+    b = TfliteBuilder()
+    x, y = b.input("x", (1, 4), "int16", 0.5), b.tensor("y", (1, 4), "int16", 0.5)
+    b.op("MUL", [x, x], [y], fused_activation_function="NONE")
+    b.output(y)
+    with pytest.raises(PassError, match="16-bit codes") as caught:
+        qcc.compile(import_bytes(b.build()), target="c", arithmetic="single")
+    assert "--keep-float" not in str(caught.value)
+    assert "another profile by --arithmetic" in str(caught.value)

@@ -19,6 +19,19 @@ from tests.frontends.tflite_models import import_bytes
 NONE: dict[str, Any] = {"fused_activation_function": "NONE"}
 
 
+def test_an_output_that_is_a_variable_has_the_name_of_the_file() -> None:
+    b = TfliteBuilder()
+    x = b.input("x", (1, 4), "int8", 0.5)
+    state = b.variable("state", np.zeros((1, 4), np.int8), 0.5)
+    before, after = b.tensor("before", (1, 4), "int8", 0.5), b.tensor("after", (1, 4), "int8", 0.5)
+    b.op("READ_VARIABLE", [state], [before])
+    b.op("ASSIGN_VARIABLE", [state, x], [])
+    b.op("READ_VARIABLE", [state], [after])
+    b.output(before, after)
+    module = import_bytes(b.build())
+    assert [o.name for o in module.outputs if o.name not in module.initial_states] == ["before", "after"]
+
+
 def delay_and_sum(scale: float = 0.5) -> bytes:
     """Return a model with a running sum (int8) and a delay of two samples (two variables that shift)."""
     b = TfliteBuilder()

@@ -18,6 +18,7 @@ from qcc.ir import (
     I4,
     I8,
     I64,
+    SCALAR_TYPES,
     U32,
     Array,
     ArtifactError,
@@ -29,6 +30,7 @@ from qcc.ir import (
     ScalarType,
     Stage,
     TensorType,
+    UniformType,
     UsageError,
     load_module,
     ops,
@@ -52,6 +54,16 @@ resources {
 
 def test_the_text_to_be_broken_is_fine() -> None:
     module = parse_module(GOOD)
+    assert parse_module(print_module(module)) == module
+
+
+@pytest.mark.parametrize("scalar", SCALAR_TYPES.values(), ids=str)
+def test_every_scalar_type_is_read_back(scalar: ScalarType) -> None:
+    builder = Builder("m", Stage.QUANTIZED)
+    builder.output("x", builder.input("x", TensorType((2,), scalar)))
+    if scalar.is_integer:
+        builder.output("q", builder.input("q", TensorType((2,), UniformType(scalar, (0.5,), (0,)))))
+    module = builder.build()
     assert parse_module(print_module(module)) == module
 
 

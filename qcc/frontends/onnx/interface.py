@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import onnx
@@ -9,7 +10,7 @@ import onnx
 from qcc.ir import F32, FrontendError, ScalarType, Shape, TensorType, nearest
 
 from ..frontend import Shapes
-from ..limits import check_size
+from ..limits import TENSOR_LIMIT, check_size
 from .emission import scalar_type
 from .problem import Problem, Unsupported, raise_problems
 from .tensor_data import NARROW_TYPES, numpy_type, type_name
@@ -101,17 +102,20 @@ def _static(
         )
         if not fits or min(shape, default=1) < 1:
             raise Unsupported(f"the shape {list(shape)} given does not fit {_text(declared)}")
+        if math.prod(shape) > TENSOR_LIMIT:
+            raise Unsupported(f"the shape {list(shape)} given has more than {TENSOR_LIMIT} elements")
         return shape
-    flag = f"give its whole shape: --shape {name}=1,3,224,224"
     if declared is None:
-        raise Unsupported(f"has no shape; {flag}")
+        raise Unsupported(f"has no shape; give its whole shape: --shape {name}=1,3,224,224")
     filled = tuple(
         batch if isinstance(d, str) and (axis == 0 or (d != "?" and d in batch_names)) else d
         for axis, d in enumerate(declared)
     )
     open_dimensions = [d for d in filled if isinstance(d, str)]
     if open_dimensions:
-        raise Unsupported(f"dimensions without a size: {', '.join(open_dimensions)} in {_text(declared)}; {flag}")
+        names = ", ".join(open_dimensions)
+        flag = f"--shape {name}={','.join(map(str, declared))} with numbers in place of {names}"
+        raise Unsupported(f"dimensions without a size: {names} in {_text(declared)}; give its whole shape: {flag}")
     return tuple(d for d in filled if not isinstance(d, str))
 
 

@@ -192,11 +192,11 @@ class Emitter(Collector):
         self._flush(renamed)
         return finished
 
-    def output(self, tensor: Tensor) -> None:
-        """Add an output of the module, named after the tensor."""
+    def output(self, name: str, tensor: Tensor) -> None:
+        """Add an output of the module, named as the file names it."""
         value = self.materialize(tensor)
         self._flush({})
-        self._outputs.append(Output(self._output_names.unique(tensor.name or "output"), value))
+        self._outputs.append(Output(self._output_names.unique(name or "output"), value))
 
     def build(self) -> Module:
         """Return the verified module, without operations whose results nothing reads."""

@@ -201,7 +201,7 @@ class GraphImporter:
             tensor = self._tensor(index)
             if tensor is not None:
                 try:
-                    self.emitter.output(tensor)
+                    self.emitter.output(self.graph.tensors[index].name or tensor.name, tensor)
                 except Unsupported as error:
                     self._problem(self.graph.tensors[index].label, error.message)
         if not self.graph.outputs:
