@@ -15,13 +15,14 @@ from .errors import IrError, nearest
 from .types import Array
 
 
-def quantize_multiplier(real: float) -> tuple[int, int]:
-    """Return (m, s) with real ≈ m / 2^s, 2^30 ≤ m < 2^31 and 1 ≤ s ≤ 62; (0, 31) for 0 and what is below 2^−32.
+def quantize_multiplier(real: float, largest_exponent: int = 30) -> tuple[int, int]:
+    """Return (m, s) with real ≈ m / 2^s, 2^30 ≤ m < 2^31 and 31 − largest_exponent ≤ s ≤ 62.
 
-    The mantissa is rounded half away from zero, as TFLite's QuantizeMultiplier does.
+    (0, 31) stands for 0 and what is below 2^−32. The mantissa is rounded half away from zero, as TFLite's
+    QuantizeMultiplier does.
 
     Raises:
-        IrError: for a negative or non-finite number, and for one of 2^30 or more.
+        IrError: for a negative or non-finite number, and for one that rounds to 2^largest_exponent or more.
     """
     if not math.isfinite(real) or real < 0:
         raise IrError(f"a multiplier must be finite and not negative, not {real}")
@@ -33,8 +34,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
         multiplier, exponent = 2**30, exponent + 1
     if exponent < -31:
         return 0, 31
-    if exponent > 30:
-        raise IrError(f"a multiplier of {real} does not fit: at most 2^30")
+    if exponent > largest_exponent:
+        raise IrError(f"a multiplier of {real} does not fit: it must be below 2^{largest_exponent}")
     return multiplier, 31 - exponent
 
 
@@ -74,7 +75,7 @@ def _double_up(x: Array, multiplier: Array, shift: Array) -> Array:
     """Variant R: as D, the second rounding with ties toward +∞ (SQRDMULH, then SRSHL)."""
     left, right = np.maximum(31 - shift, 0), np.maximum(shift - 31, 0)
     high = (wrap32(x << left) * multiplier + (np.int64(1) << 30)) >> 31
-    return _half_up(high, np.int64(1), right)  # type: ignore[arg-type]  # a scalar array
+    return np.asarray((high + ((np.int64(1) << right) >> 1)) >> right)
 
 
 def _half_away(x: Array, multiplier: Array, shift: Array) -> Array:

@@ -79,10 +79,8 @@ def _reasons(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
     yield from _types(op)
     if isinstance(op, ops.Rescale):
         yield from _code_rescale(module, op)
-    elif isinstance(op, ops.SumFloat | ops.AvgPoolFloat) and F32 not in hardware.ieee_floats:
-        yield "the target does not compute in IEEE f32"
-    elif isinstance(op, ops.RescaleFloat):
-        yield from _rescale_float(module, op, hardware)
+    elif isinstance(op, ops.SumFloat | ops.AvgPoolFloat | ops.RescaleFloat):
+        yield from _exact_floats(module, op, hardware)
     elif isinstance(op, ops.Table | ops.SoftmaxTable):
         yield from _table(module, op)
     elif isinstance(op, TABLED) and any(constant_data(module, v) is None for v in op.operands[1:]):
@@ -142,12 +140,19 @@ def _code_rescale(module: Module, op: ops.Rescale) -> Iterator[str]:
         yield f"shifts must lie within 0 … {ops.LARGEST_SHIFT}, they are {int(shift.min())} … {int(shift.max())}"
 
 
-def _rescale_float(module: Module, op: ops.RescaleFloat, hardware: HardwareSpec) -> Iterator[str]:
+def _exact_floats(
+    module: Module, op: ops.SumFloat | ops.AvgPoolFloat | ops.RescaleFloat, hardware: HardwareSpec
+) -> Iterator[str]:
     """Yield what stands against floats that promise bits."""
-    if any(constant_data(module, v) is None for v in op.operands[1:]):
+    floats = [v for v in op.operands if v.type.is_float]
+    data = [constant_data(module, v) for v in floats]
+    if any(d is None for d in data):
         yield "factors and offsets must be constants"
-    if op.factor.type.element not in hardware.ieee_floats:
-        yield f"the target does not compute in IEEE {op.factor.type.element}"
+    elif not all(np.all(np.isfinite(d)) for d in data if d is not None):
+        yield "factors and offsets must be finite"
+    element = floats[0].type.element if floats else F32
+    if element not in hardware.ieee_floats:
+        yield f"the target does not compute in IEEE {element}"
 
 
 def _rescale(module: Module, op: ops.Rescale, hardware: HardwareSpec) -> Iterator[str]:

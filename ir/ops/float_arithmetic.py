@@ -11,7 +11,10 @@ from ..op import Op, Operand, Stage, register
 from ..types import F32, Array, ScalarType, TensorType, UniformType
 from .elementwise import broadcast
 from .pool import Pool
-from .rescaling import check_bounds
+from .rescaling import check_bounds, check_finite
+
+#: Of the codes of a mean: 2^16 of them, each below 2^17 steps, add up to a finite binary32 number.
+LARGEST_SCALE = 2.0**94
 
 
 def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
@@ -36,7 +39,7 @@ def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
 class SumFloat(Op):
     """Sum of codes in binary32: `y = clamp(RHE(fma(a, factor_a, fma(b, factor_b, offset))))`.
 
-    fma rounds product and sum together, once. Zero points are part of the offset.
+    fma rounds product and sum together, once. Zero points are part of the offset; factors and offset are finite.
 
     Attributes:
         to: type of the result, of at most 16 bits.
@@ -72,6 +75,7 @@ class SumFloat(Op):
 
     def evaluate(self, a: Array, b: Array, factor_a: Array, factor_b: Array, offset: Array) -> Array:  # type: ignore[override]  # operands by name
         """Return the codes of the sum."""
+        check_finite(self, factor_a, factor_b, offset)
         inner = fused_multiply_add(b.astype(np.float32), factor_b, offset)
         total = fused_multiply_add(a.astype(np.float32), factor_a, inner)
         return np.clip(np.rint(total), self.minimum, self.maximum).astype(self.to.dtype)
@@ -106,6 +110,8 @@ class AvgPoolFloat(Pool):
             raise IrError(f"avg_pool_float: {self.source} does not say what {self.x.type} stands for")
         if max(self.source.storage_type.bits, self.to.storage_type.bits) > 16:
             raise IrError("avg_pool_float takes and gives codes of at most 16 bits")
+        if self.source.scale > LARGEST_SCALE:
+            raise IrError(f"avg_pool_float: sums of codes of scale {self.source.scale:g} overflow")
         check_bounds(self, self.to, self.minimum, self.maximum)
         return (super().infer()[0].with_element(self.to.storage_type),)
 

@@ -26,6 +26,12 @@ def check_broadcast(op: Op, what: str, factors: TensorType, x: TensorType) -> No
         raise IrError(f"{op.name}: {what} {list(factors.shape)} do not broadcast to {list(x.shape)}")
 
 
+def check_finite(op: Op, *numbers: Array | None) -> None:
+    """Raise IrError where a factor or an offset is infinite or NaN: `0·∞` has no code."""
+    if not all(n is None or np.all(np.isfinite(n)) for n in numbers):
+        raise IrError(f"{op.name}: a factor or offset is not finite")
+
+
 def check_bounds(op: Op, to: ScalarType | UniformType, minimum: int, maximum: int) -> None:
     """Raise IrError where bounds of a result leave its type, or leave nothing."""
     if not to.minimum <= minimum <= maximum <= to.maximum:
@@ -106,7 +112,8 @@ class RescaleFloat(ScaleChange):
     """Change of scale in floats: `y = clamp(round(f(f(x − input_zero_point) · factor) + offset) + output_zero_point)`.
 
     f rounds once to the type of the factor, to nearest, ties to even, as IEEE 754 does; so does the sum. No product and
-    sum are ever joined to a fused multiply-add. The integers x − input_zero_point are exact in 64 bits.
+    sum are ever joined to a fused multiply-add. The integers x − input_zero_point are exact in 64 bits. Factors and
+    offsets are finite; a product that overflows is infinite and ends at a bound.
 
     Attributes:
         to: type of the result; of at most 16 bits where factors are f32, whose bounds are then exact floats.
@@ -142,6 +149,7 @@ class RescaleFloat(ScaleChange):
 
     def evaluate(self, x: Array, factor: Array, offset: Array | None = None) -> Array:  # type: ignore[override]  # operands by name
         """Return the rescaled integers."""
+        check_finite(self, factor, offset)
         value = (x.astype(np.int64) - self.input_zero_point).astype(factor.dtype) * factor
         value = value if offset is None else value + offset
         whole = FLOAT_ROUNDINGS[self.rounding](value).astype(np.float64)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from qcc.ir import Array, PassError, quantize_multiplier
+from qcc.ir import Array, IrError, PassError, ScalarType, quantize_multiplier
 
 #: A factor from which on any nonzero integer becomes a code beyond every 8- or 16-bit type: it can be cut there.
 SATURATING = 2.0**18
@@ -32,10 +32,16 @@ def multipliers(real: Array, bits: int = 31) -> tuple[Array, Array]:
     return m, s
 
 
+def multiplier_of(real: float, largest_exponent: int = 30) -> tuple[int, int]:
+    """Return `quantize_multiplier` of a ratio of scales, not negative; a PassError where it has none."""
+    try:
+        return quantize_multiplier(real, largest_exponent)
+    except IrError as error:
+        raise PassError(f"a scale ratio of {real:g} has no multiplier", help=FAR_APART) from error
+
+
 def _multiplier(real: float, bits: int) -> tuple[int, int]:
-    if not math.isfinite(real) or abs(real) >= 2.0**30:
-        raise PassError(f"a scale ratio of {real:g} has no multiplier", help=FAR_APART)
-    m, s = quantize_multiplier(abs(real))
+    m, s = multiplier_of(abs(real))
     drop = 31 - bits
     if drop and m:
         m, s = (m + (1 << (drop - 1))) >> drop, s - drop
@@ -46,12 +52,13 @@ def _multiplier(real: float, bits: int) -> tuple[int, int]:
     return (-m if real < 0 else m), s
 
 
-def capped_multipliers(real: Array, bits: int = 31) -> tuple[Array, Array]:
-    """Return `multipliers` of factors cut at ±2^18, for results that are clamped to 16 bits or fewer.
+def multipliers_into(storage: ScalarType, real: Array, bits: int = 31) -> tuple[Array, Array]:
+    """Return `multipliers` of factors into `storage`, cut at ±2^18 where it has at most 16 bits.
 
     The results are the same: with |factor| ≥ 2^18 every nonzero integer saturates, and zero gives zero.
     """
-    return multipliers(np.clip(np.asarray(real, np.float64), -SATURATING, SATURATING), bits)
+    factors = np.asarray(real, np.float64)
+    return multipliers(np.clip(factors, -SATURATING, SATURATING) if storage.bits <= 16 else factors, bits)
 
 
 def sum_shift(factors: list[Array], bits: int, constant: float = 0.0) -> int:

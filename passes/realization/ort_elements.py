@@ -40,7 +40,7 @@ def add(r: Realizer, op: ops.Add) -> None:
     offset = np.float32(to.zero_point) - (factor_a * np.float32(a.zero_point) + factor_b * np.float32(b.zero_point))
     low, high = clamp_codes(to, op.clamp)
     named = (("factor_a", factor_a), ("factor_b", factor_b), ("offset", offset))
-    constants = [r.integers(np.asarray(number, np.float32), f"{op.result.name}_{name}") for name, number in named]
+    constants = [r.floats(np.asarray(number, np.float32), f"{op.result.name}_{name}") for name, number in named]
     r.define(
         op.result, ops.SumFloat, r.codes(op.a), r.codes(op.b), *constants, to=to.storage_type, minimum=low, maximum=high
     )
@@ -153,7 +153,7 @@ def batch_norm(r: Realizer, op: ops.BatchNorm) -> None:
         op.result,
         ops.RescaleFloat,
         r.codes(op.x),
-        *(r.integers(array, f"{op.result.name}_{name}") for name, array in named),
+        *(r.floats(array, f"{op.result.name}_{name}") for name, array in named),
         to=to.storage_type,
         minimum=low,
         maximum=high,
@@ -259,10 +259,10 @@ def mean_factor(own: UniformType, to: UniformType, count: int) -> Array:
 def softmax(r: Realizer, op: ops.Softmax) -> None:
     """Realize QLinearSoftmax: shares of integer exponentials, `⌊exp(−s_x·d)·T⌋` of the distance d to the maximum.
 
-    T is the smaller of 2^23 − 1 and (2^32 − 1) / n for n terms; ⌊1 / s_y⌋ codes stand for the probability 1.
+    T is the smaller of 2^23 − 1 and (2^32 − 1) / n for n terms; ⌊f32(1 / s_y)⌋ codes stand for the probability 1.
     """
     own, to = narrow_codes(op.x, "a softmax"), narrow_codes(op.result, "a softmax")
-    levels = int(1 / to.scale)
+    levels = float(np.floor(np.float32(1) / np.float32(to.scale)))
     if own.storage_type != to.storage_type or own.storage_type.bits != 8 or not 1 <= levels <= LARGEST_LEVELS:
         raise PassError(f"{NAME} has no softmax from {own} to {to}")
     top = min((2.0**32 - 1) / op.x.type.shape[op.axis], 2.0**23 - 1)
@@ -273,7 +273,7 @@ def softmax(r: Realizer, op: ops.Softmax) -> None:
         r.codes(op.x),
         r.integers(table, f"{op.result.name}_exponentials"),
         axis=op.axis,
-        levels=levels,
+        levels=int(levels),
         output_zero_point=to.zero_point,
     )
 

@@ -31,9 +31,9 @@ def define_rescale_float(
     to = result.type.uniform()
     low, high = clamp_codes(to, clamp)
     factors = compact(np.asarray(factor, np.float32)) if offset is None else np.asarray(factor, np.float32)
-    operands = [x, r.integers(factors, f"{result.name}_factor")]
+    operands = [x, r.floats(factors, f"{result.name}_factor")]
     if offset is not None:
-        operands.append(r.integers(np.asarray(offset, np.float32), f"{result.name}_offset"))
+        operands.append(r.floats(np.asarray(offset, np.float32), f"{result.name}_offset"))
     r.define(
         result,
         ops.RescaleFloat,

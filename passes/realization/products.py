@@ -9,7 +9,7 @@ import numpy as np
 from qcc.ir import I64, Array, Op, PassError, ScalarType, UniformType, Value, ops, replace_op
 
 from ..operands import MAY_WRAP
-from .multipliers import capped_multipliers
+from .multipliers import multipliers_into
 from .realizer import Realizer, clamp_codes, realizes
 from .rescales import Into, fixed_point
 
@@ -24,7 +24,7 @@ def product_sum(r: Realizer, op: SumOp) -> None:
     to = op.result.type.uniform()
     factors = scales / np.float64(to.scale)
     if accumulator.type.element.storage == I64:
-        m, s = capped_multipliers(factors, _wide_multiplier_bits(op))
+        m, s = multipliers_into(to.storage_type, factors, _wide_multiplier_bits(op))
         fixed_point(r, accumulator, m, s, Into.of(to, clamp_codes(to, op.clamp)), r.hardware.rounding, result=op.result)
         return
     r.define_rescale(op.result, accumulator, factors if factors.size > 1 else factors[0], 0, op.clamp)

@@ -16,6 +16,7 @@ from qcc.ir import (
     Op,
     Output,
     PassError,
+    QccError,
     Stage,
     UniformType,
     Value,
@@ -27,7 +28,7 @@ from qcc.ir import (
 from ..hardware import HardwareSpec
 from ..operands import MAY_WRAP
 from ..profiles import SINGLE, lineage, registered_profiles
-from .multipliers import capped_multipliers
+from .multipliers import FAR_APART, multipliers_into
 
 Rule = Callable[["Realizer", Any], None]
 
@@ -109,8 +110,9 @@ class Realizer:
             self.append(_own_integers(replace_op(op, operands=tuple(self._values[v.name] for v in op.operands))))
             return
         try:
-            rule(self, op)
-        except PassError as error:
+            with np.errstate(all="ignore"):  # rules refuse ratios that are not finite
+                rule(self, op)
+        except QccError as error:
             error.place = error.place or op.location.node
             error.op = error.op or print_op(op)
             raise
@@ -159,6 +161,12 @@ class Realizer:
         """Append a constant."""
         return self.builder.constant(array, name, **self._provenance({}))
 
+    def floats(self, array: Array, name: str) -> Value:
+        """Append a constant of factors or offsets, of which a PassError says where one is not finite."""
+        if not np.all(np.isfinite(array)):
+            raise PassError("a ratio of its scales is no finite float", help=FAR_APART)
+        return self.integers(array, name)
+
     def emit(self, op_class: type[Op], *operands: Value, name: str, **attributes: Any) -> Value:
         """Append an intermediate operation with one result of a fresh name."""
         return self.builder.emit(op_class, *operands, name=name, **self._provenance(attributes))
@@ -199,7 +207,7 @@ class Realizer:
     def _rescale(
         self, x: Value, real: Array | float, to: UniformType, zero: int, clamp: tuple[float, float] | None, name: str
     ) -> tuple[tuple[Value, ...], dict[str, Any]]:
-        m, s = capped_multipliers(compact(np.asarray(real, np.float64)), self.hardware.multiplier_bits)
+        m, s = multipliers_into(to.storage_type, compact(np.asarray(real, np.float64)), self.hardware.multiplier_bits)
         low, high = clamp_codes(to, clamp)
         attributes = {"input_zero_point": zero, "output_zero_point": to.zero_point, "minimum": low, "maximum": high}
         operands = (x, self.integers(m, f"{name}_multiplier"), self.integers(s, f"{name}_shift"))

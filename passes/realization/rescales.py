@@ -95,10 +95,10 @@ def in_floats(
     result: Value,
 ) -> Value:
     """Append a `rescale_float` as the codes of the quantized value `result`; the factor's type is the arithmetic's."""
-    operands = [x, r.integers(compact(factor), f"{result.name}_factor")]
+    operands = [x, r.floats(compact(factor), f"{result.name}_factor")]
     if offset is not None:
-        operands[1] = r.integers(factor, f"{result.name}_factor")
-        operands.append(r.integers(np.broadcast_to(offset, factor.shape).astype(factor.dtype), f"{result.name}_offset"))
+        operands[1] = r.floats(factor, f"{result.name}_factor")
+        operands.append(r.floats(np.broadcast_to(offset, factor.shape).astype(factor.dtype), f"{result.name}_offset"))
     r.define(
         result,
         ops.RescaleFloat,

@@ -17,7 +17,12 @@ from qcc.ir import Array, Module, evaluate
 from qcc.passes import DEFAULT_PASSES, Part, PassContext, PassManager, Pipeline
 
 MICROSOFT = "com.microsoft"
-_ONNX_TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
+_ONNX_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+}
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,14 @@ def test_missing_and_wrong_inputs_of_quantized_operations() -> None:
     )
 
 
+def test_codes_of_16_bits_have_no_qlinear_operations() -> None:
+    g = Graph()
+    p = Parameters(np.uint16, 0.1, 3)
+    x = g.input("x", (2, 3), np.uint16)
+    model = g.model(g.node("QLinearSigmoid", x, *g.parameters(p), *g.parameters(p), domain=MICROSOFT))
+    assert "input 0 is of type u16, it must hold codes of 8 bits" in reason(model)
+
+
 def test_integer_products_of_other_types() -> None:
     g = Graph()
     node = g.node("MatMulInteger", g.input("x", (2, 3)), g.constant(np.ones((3, 2), U8)))

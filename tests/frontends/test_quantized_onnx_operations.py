@@ -14,7 +14,7 @@ import pytest
 
 from qcc.frontends.onnx import import_model
 from qcc.ir import Array, evaluate
-from qcc.passes import DEFAULT_PASSES, Part, PassContext, PassManager, make_pass
+from qcc.passes import DEFAULT_PASSES, KEEP_FLOAT, Part, PassContext, PassManager, make_pass
 from qcc.targets import Target
 from tests.e2e.batch import compile_batch
 from tests.frontends.quantized_onnx import (
@@ -71,10 +71,10 @@ def pairs(op_type: str, dtype: Any, kind: str, rng: np.random.Generator) -> Case
     return model, {name: (codes + low).astype(dtype) for name, codes in zip(feeds, ALL_PAIRS, strict=True)}
 
 
-def softmax(dtype: Any, kind: str, count: int, rng: np.random.Generator) -> Case:
+def softmax(dtype: Any, kind: str, count: int, levels: int, rng: np.random.Generator) -> Case:
     g = Graph()
     x = parameters(rng, dtype, kind)
-    result = Parameters(dtype, 1 / 256 if kind == TIES else np.float32(1 / 255), np.iinfo(dtype).min)
+    result = Parameters(dtype, 1 / 256 if kind == TIES else np.float32(1 / levels), np.iinfo(dtype).min)
     reads = [g.input("x", (20, count), dtype), *g.parameters(x), *g.parameters(result)]
     y = g.node("QLinearSoftmax", *reads, domain=MICROSOFT, axis=1, opset=13)
     return g.model(y), {"x": x.codes(rng, (20, count))}
@@ -159,8 +159,8 @@ def cases() -> dict[str, Callable[[np.random.Generator], Case]]:
             found[f"{op}-{tag}"] = partial(pairs, op, dtype, kind)
         for name, (op, shapes, attributes) in OPERATIONS.items():
             found[f"{name}-{tag}"] = partial(qlinear, op, dtype, kind, shapes, attributes)
-        for count in (2, 10, 1000):
-            found[f"QLinearSoftmax-{count}-{tag}"] = partial(softmax, dtype, kind, count)
+        for count, levels in ((2, 170), (10, 10), (1000, 255)):  # binary64 has quotients below 10 and 170
+            found[f"QLinearSoftmax-{count}-{tag}"] = partial(softmax, dtype, kind, count, levels)
     for kind, types in product((RANDOM, TIES), ((U8, U8), (U8, S8), (S8, S8))):
         tag = "-".join(np.dtype(t).name for t in types) + f"-{kind}"
         for spelling in ("QLinearConv", "QDQ"):
@@ -187,6 +187,41 @@ def test_every_code_is_onnxruntimes(name: str) -> None:
     (found,) = evaluated(module, feeds)
     (expected,) = session(model).run(None, feeds)
     np.testing.assert_array_equal(found, expected)
+
+
+def scales_of_a_tie(rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """Return α, s_a, s_b in binary32 with f32(f32(α·s_a)·s_b) ≠ f32(s_a·f32(α·s_b))."""
+    while True:
+        alpha, a, b = (np.float32(rng.uniform(*bounds)) for bounds in ((0.3, 3), (0.01, 0.1), (0.001, 0.02)))
+        if alpha * a * b != a * (alpha * b):
+            return alpha, a, b
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_factor_of_a_product_goes_into_the_scale_of_its_first_operand(seed: int) -> None:
+    """The result's scale makes every second sum a tie, which one unit in the last place of the factor moves."""
+    rng, g = np.random.default_rng(seed), Graph()
+    x = g.input("x", (256, 1), U8)
+    for weights in (np.ones((1, 4), S8), np.eye(4, dtype=S8)):  # of an input, then of a computed tensor
+        alpha, a, b = scales_of_a_tie(rng)
+        types = Parameters(U8, a), Parameters(S8, b), Parameters(U8, 2 * (alpha * a * b))
+        own, other, result = (g.parameters(p) for p in types)
+        x = g.node("QGemm", x, *own, g.constant(weights), *other, "", *result, domain=MICROSOFT, alpha=float(alpha))
+    model, feeds = g.model("t0", "t1"), {"x": np.arange(256, dtype=U8).reshape(256, 1)}
+    module = integer_module(model)
+    assert float_operations(module) == []
+    for found, expected in zip(evaluated(module, feeds), session(model).run(None, feeds), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("scales", [(1e30, 1e30, 1.0), (1.0, 1e20, 1e-25)])
+def test_a_factor_that_is_not_finite_has_no_integer_form(scales: tuple[float, float, float]) -> None:
+    a, b, y = (Parameters(t, s) for t, s in zip((U8, S8, U8), scales, strict=True))
+    g = Graph()
+    reads = [g.input("x", (4, 4), U8), *g.parameters(a), g.constant(np.eye(4, dtype=S8)), *g.parameters(b)]
+    module = integer_module(g.model(g.node("QLinearMatMul", *reads, *g.parameters(y))))
+    assert float_operations(module) == ["matmul"]
+    assert "no finite float" in str(next(op.note(KEEP_FLOAT) for op in module.ops if op.name == "matmul"))
 
 
 def dynamic(op_type: str, rng: np.random.Generator) -> Case:

@@ -82,6 +82,27 @@ def test_xnnpack_rounds_ties_to_even_where_tflite_rounds_them_twice() -> None:
     assert found.tolist() == [-4, -4, -2, -2, -1, -1, 0, 0, 0, 0, 1, 1, 2, 2, 4, 4]
 
 
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
+def test_factors_and_offsets_are_finite(number: float) -> None:
+    x, wrong, right = np.zeros(2, np.int8), np.array(number, np.float32), np.array(1, np.float32)
+    with pytest.raises(IrError, match="rescale_float: a factor or offset is not finite"):
+        rescale_float().evaluate(x, wrong)
+    with pytest.raises(IrError, match="rescale_float: a factor or offset is not finite"):
+        rescale_float().evaluate(x, right, wrong)
+    sum_float = ops.SumFloat(to=I8, minimum=-128, maximum=127)
+    for place in range(3):
+        numbers = [wrong if place == i else right for i in range(3)]
+        with pytest.raises(IrError, match="sum_float: a factor or offset is not finite"):
+            sum_float.evaluate(x, x, *numbers)
+
+
+def test_a_product_that_overflows_ends_at_a_bound() -> None:
+    factor, offset = np.array(1e38, np.float32), np.array(-1e38, np.float32)
+    with np.errstate(over="ignore"):
+        found = rescale_float().evaluate(np.array([-9, -1, 0, 1, 9]), factor, offset)
+    assert found.tolist() == [-128, -128, -128, 0, 127]
+
+
 @pytest.mark.parametrize(
     ("message", "x", "factor", "attributes"),
     [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcc.ir import PassError, rescale
-from qcc.passes.realization import capped_multipliers, multipliers, sum_shift
+from qcc.ir import I16, I32, PassError, rescale
+from qcc.passes.realization import multipliers, multipliers_into, sum_shift
 
 factors = st.floats(2.0**-31, 2.0**29, exclude_max=True)
 
@@ -55,10 +55,17 @@ def test_what_has_no_multiplier_is_an_error(real: float) -> None:
 
 @given(st.floats(2.0**18, 2.0**100), st.integers(-(2**31), 2**31 - 1), st.integers(-128, 127), st.booleans())
 def test_cutting_a_huge_factor_changes_no_code(real: float, x: int, zero: int, negative: bool) -> None:
-    m, s = capped_multipliers(np.array(-real if negative else real))
+    m, s = multipliers_into(I16, np.array(-real if negative else real))
     found = int(np.clip(rescale(np.array(x), m, s, "half_up") + zero, -(2**15), 2**15 - 1))
     exact = Fraction(real) * x * (-1 if negative else 1)
     assert found == min(max(int(exact) + zero, -(2**15)), 2**15 - 1)
+
+
+@given(st.floats(2.0**18, 2.0**29), st.integers(-(2**15), 2**15))
+def test_a_huge_factor_into_32_bits_is_not_cut(real: float, x: int) -> None:
+    m, s = multipliers_into(I32, np.array(real))
+    found = Fraction(int(rescale(np.array(x), m, s, "half_up")))
+    assert abs(found - Fraction(real) * x) <= Fraction(1, 2) + abs(Fraction(real) * x) / 2**31
 
 
 @given(st.floats(2.0**-40, 2.0**20), st.floats(2.0**-40, 2.0**20), st.floats(0, 2.0**20), st.sampled_from([8, 16]))

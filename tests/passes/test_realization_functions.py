@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qcc.ir import I64, Array, Builder, Module, Op, PassError, Stage, TensorType, UniformType, evaluate, ops
-from qcc.ir.types import I16
+from qcc.ir.types import I16, I32
 from tests.passes.quantization import i8, ops_named, run
 
 ALL = np.arange(-128, 128).astype(np.int8)
@@ -207,6 +207,12 @@ def test_quantize_of_a_dequantized_value_is_a_rescale() -> None:
     found, expected, integer = both(module, ALL)
     assert np.abs(found - expected).max() <= 1
     assert not ops_named(integer, ops.Dequantize)
+
+
+def test_a_huge_scale_ratio_into_32_bits_is_not_cut() -> None:
+    module = one(ops.Requantize, (3,), i8(2.0**20), UniformType(I32, (1.0,), (0,)))
+    found, _, _ = both(module, np.array([1, 2, -3], np.int8))
+    assert found.tolist() == [2**20, 2**21, -3 * 2**20]
 
 
 def test_a_table_of_16_bit_codes_is_an_error() -> None:

@@ -195,3 +195,26 @@ def test_xnnpack_takes_channels_with_tiny_scales(scales: tuple[float, ...], take
     source = module(ops.Matmul, codes(1, 2, scale=0.5), codes(1, 1, scale=0.5), (weight, np.ones((1, 2), np.int8)))
     names = {op.name for op in run(source, "insert-rescale{profile=litert-xnn}", PassContext()).ops}
     assert ("rescale_float" in names, "rescale" in names) == (taken, not taken)
+
+
+UNLIKE = codes(1, 4, scale=3e30), codes(1, 4, scale=1e-5)
+SLOPES = (codes(4, scale=1.0), np.array([1, 2, 3, 4], np.int8))
+WITHOUT_MULTIPLIER: dict[str, Module] = {
+    "abs": module(ops.Abs, UNLIKE[1], UNLIKE[0]),
+    "add": module(ops.Add, UNLIKE[1], UNLIKE[0], UNLIKE[0]),
+    "hard_swish": module(ops.HardSwish, UNLIKE[1], UNLIKE[0]),
+    "leaky_relu": module(ops.LeakyRelu, UNLIKE[1], UNLIKE[0], alpha=0.1),
+    "mul": module(ops.Mul, UNLIKE[1], UNLIKE[0], UNLIKE[0]),
+    "prelu": module(ops.Prelu, UNLIKE[1], UNLIKE[0], SLOPES),
+    "reduce_mean": module(ops.ReduceMean, codes(1, 1, scale=1e-5), UNLIKE[0], axes=(1,)),
+    "requantize": module(ops.Requantize, UNLIKE[1], UNLIKE[0]),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_MULTIPLIER)
+@pytest.mark.parametrize("profile", ["tflm", "litert-ref"])
+def test_a_ratio_without_a_multiplier_names_the_operation_and_the_next_step(name: str, profile: str) -> None:
+    with pytest.raises(PassError, match="has no multiplier") as caught:
+        run(WITHOUT_MULTIPLIER[name], f"insert-rescale{{profile={profile}}}")
+    assert f"%y = {name}(" in caught.value.op
+    assert "check the model's scales" in caught.value.help

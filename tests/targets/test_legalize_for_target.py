@@ -84,6 +84,23 @@ def test_a_rescale_that_no_code_computes(operands: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "reason"), [("inf", "must be finite"), ("nan", "must be finite"), ("", "constants")]
+)
+@pytest.mark.parametrize("op", ["rescale_float(%x, %f, %f)", "sum_float(%x, %x, %one, %one, %f)"])
+def test_floats_that_no_code_computes_with(op: str, number: str, reason: str) -> None:
+    factor = f"%f = constant() {{value = dense<{number}>}}" if number else "input %f"
+    module = parse_module(f"""module @m stage integer {{
+      input %x : tensor<4xi8>
+      {factor} : tensor<f32>
+      %one = constant() {{value = dense<1.0>}} : tensor<f32>
+      %y = {op} {{to = i8, minimum = -128, maximum = 127}} : tensor<4xi8>
+      output %y as "y"
+    }}""")
+    with pytest.raises(TargetError, match=reason):
+        LegalizeForTarget().run(module, context())
+
+
+@pytest.mark.parametrize(
     ("table", "reason"),
     [
         ("input %t : tensor<256xi32>", "tables must be constants"),

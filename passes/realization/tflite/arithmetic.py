@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from qcc.ir import I16, ScalarType, Value, ops, quantize_multiplier
+from qcc.ir import I16, ScalarType, Value, ops
 
+from ..multipliers import multiplier_of
 from ..operands import Codes, operand_codes
 from ..realizer import Realizer, realizes
 from ..rescales import WHOLE, Into, fixed_point
@@ -40,7 +41,7 @@ def shifted_term(r: Realizer, x: Codes, ratio: float, k: int, name: str) -> Valu
     rounding division by 2^(s−31). Factors of two that both sides share are left out, so that the operand of the larger
     scale, whose ratio is 1/2, is an exact product.
     """
-    m, s = quantize_multiplier(ratio)
+    m, s = multiplier_of(ratio)
     common = min((m & -m).bit_length() - 1, 31 - k) if m else 31 - k
     first = fixed_point(
         r,

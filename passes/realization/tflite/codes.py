@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qcc.ir import I32, U8, Array, UniformType, Value, ops, quantize_multiplier, rescale
+from qcc.ir import I32, U8, Array, UniformType, Value, ops, rescale
 
 from ...operands import KERNEL
 from ..movement import attributes_of, several_operands
+from ..multipliers import multiplier_of
 from ..operands import operand_codes
 from ..realizer import Realizer, realizes
 from ..rescales import WHOLE, Into, fixed_point, in_floats
@@ -29,7 +30,7 @@ def table_of_codes(r: Realizer, result: Value, x: Value, function: Callable[[Arr
 
 def scaled(x: Array, real: float) -> Array:
     """Return MultiplyByQuantizedMultiplier(x, real) for a real of any sign: −MBQM(x, |real|) for a negative one."""
-    m, s = quantize_multiplier(abs(real))
+    m, s = multiplier_of(abs(real))
     y = rescale(x, np.array(m), np.array(s), DOUBLE)
     return -y if real < 0 else y
 

@@ -15,12 +15,12 @@ from qcc.ir import (
     PassError,
     UniformType,
     ops,
-    quantize_multiplier,
     rescale,
     rounding_divide_by_pot,
     sigmoid_table,
 )
 
+from ..multipliers import multiplier_of
 from ..realizer import Realizer, realizes
 from ..rescales import Into
 from .codes import halves, scaled, table_of_codes
@@ -90,13 +90,11 @@ def sigmoid_in_fixed_point(r: Realizer, op: Sigmoids) -> None:
         sigmoid_by_table(r, op)
         return
     require_8_bits(op)
-    real = float(np.float32(own.scale)) * 2.0**27
-    mantissa, exponent = math.frexp(real)
-    m, s = math.floor(mantissa * 2.0**31 + 0.5), 31 - exponent
-    m, s = (2**30, s - 1) if m == 2**31 else (m, s)
-    if exponent < -31 or exponent > 31:
-        raise PassError(f"an input scale of {own.scale:g} has no multiplier", help="check the model's quantization")
-    radius = math.floor(math.ldexp(15.0 * 2.0**27, -exponent))
+    m, s = multiplier_of(float(np.float32(own.scale)) * 2.0**27, 31)
+    if m == 0:
+        message = f"an input scale of {own.scale:g} is too small for {op.name}"
+        raise PassError(message, help="check the model's quantization")
+    radius = math.floor(math.ldexp(15.0 * 2.0**27, s - 31))
 
     def entries(q: Array) -> Array:
         x = q - own.zero_point
@@ -164,7 +162,7 @@ def hard_swish(r: Realizer, op: ops.HardSwish) -> None:
     own, to = op.x.type.uniform(), op.result.type.uniform()
     fine = np.float32(own.scale) / np.float32(128)
     (m_o, s_o), (m_r, s_r) = (
-        quantize_multiplier(float(fine / np.float32(unit))) for unit in (to.scale, np.float32(3.0 / 32768))
+        multiplier_of(float(fine / np.float32(unit))) for unit in (to.scale, np.float32(3.0 / 32768))
     )
     if s_o < 31:
         help = "its operand's and its result's scales differ too much: check the model's quantization"

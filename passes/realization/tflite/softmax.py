@@ -14,10 +14,10 @@ from qcc.ir import (
     UniformType,
     interpolated_table,
     ops,
-    quantize_multiplier,
     rescale,
 )
 
+from ..multipliers import multiplier_of
 from ..realizer import Realizer, realizes
 from .rescales import DOUBLE
 
@@ -49,13 +49,11 @@ def fixed_point_exponentials(step: float) -> Array:
     real = min(step * 2.0 ** (31 - INTEGER_BITS), 2.0**31 - 1)
     if real <= 1:
         raise PassError(f"an input scale of {step:g} is too small for a softmax", help="check the model's quantization")
-    mantissa, left = math.frexp(real)
-    m = math.floor(mantissa * 2**31 + 0.5)
-    m, left = (2**30, left + 1) if m == 2**31 else (m, left)
-    furthest = math.floor(31 * 2.0 ** (31 - INTEGER_BITS) / 2.0**left)
+    m, s = multiplier_of(real, 31)
+    furthest = math.floor(31 * 2.0 ** (31 - INTEGER_BITS) / 2.0 ** (31 - s))
     distance = np.arange(256, dtype=np.int64)
     inside = np.where(distance <= furthest, distance, 0)
-    argument = rescale(-inside, np.array(m), np.array(31 - left), DOUBLE)
+    argument = rescale(-inside, np.array(m), np.array(s), DOUBLE)
     exponentials = FixedPoint().exp(argument, INTEGER_BITS)
     return np.where(distance <= furthest, exponentials, 0).astype(np.int32)
 
@@ -93,7 +91,7 @@ def require_8_bits(op: ops.Softmax, own: UniformType) -> None:
 def softmax_of_16_bits(r: Realizer, op: ops.Softmax, precision: type[np.floating]) -> None:
     """Define the softmax of 16-bit codes by interpolated tables of exponentials and reciprocals."""
     check_result(op, 2.0**-15, 0)
-    m, s = quantize_multiplier(step_of(op) / STEP_OF_16_BITS)
+    m, s = multiplier_of(step_of(op) / STEP_OF_16_BITS)
     if s < 16:
         message = f"an input scale of {step_of(op):g} is too large for a softmax of 16-bit codes"
         raise PassError(message, help="check the model's quantization")

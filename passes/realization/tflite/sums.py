@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from qcc.ir import I8, U8, Array, PassError, ops, quantize_multiplier
+from qcc.ir import I8, U8, Array, PassError, ops
 
 from ..movement import in_own_parameters
+from ..multipliers import multiplier_of
 from ..realizer import Realizer, realizes
 from ..rescales import Into, fixed_point
 from ..sums import count_of, total_of, window_total
@@ -54,7 +55,7 @@ def mean(r: Realizer, op: ops.ReduceMean) -> None:
     """Realize MEAN: the multiplier of s_x / s_y holds 1/n, cut off: m' = ⌊m·2^k / n⌋ with the largest k that fits."""
     own, to = op.x.type.uniform(), op.result.type.uniform()
     count = max(count_of(op), 1)
-    m, s = quantize_multiplier(float(np.float64(own.scale) / np.float64(to.scale)))
+    m, s = multiplier_of(float(np.float64(own.scale) / np.float64(to.scale)))
     k = min(count.bit_length() - 1, 32, 62 - s)
     total = total_of(r, op, own.zero_point)
     fixed_point(r, total, np.array((m << k) // count), np.array(s + k), Into.of(to), DOUBLE, result=op.result)

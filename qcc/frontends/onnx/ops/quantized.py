@@ -28,7 +28,7 @@ OneInput = Callable[[Node], Tensor]
 def _input_type(node: Node, first: int, axis: int = 0) -> UniformType:
     """Return the quantized type of input `first`; the next two are its scale and zero point."""
     x = node.input(first)
-    if x.element.bits > 16 or not x.element.is_integer:
+    if x.element.bits > 8 or not x.element.is_integer:
         raise Unsupported(f"input {first} is of type {x.element}, it must hold codes of 8 bits")
     return uniform_type(x.element, node.input(first + 1, "scale"), node.optional(first + 2), x.shape, axis)
 
@@ -45,14 +45,14 @@ def _output(node: Node, y: Tensor, first: int, axis: int = 0) -> Tensor:
     return quantized(node, y, uniform_type(storage, node.input(first, "output scale"), zero, y.shape, axis))
 
 
-def _bias(node: Node, index: int, x: UniformType, w: UniformType, factor: float = 1.0) -> Tensor | None:
+def _bias(node: Node, index: int, x: UniformType, w: UniformType) -> Tensor | None:
     """Return an optional bias, of codes in units of the product of two scales."""
     bias = node.optional(index)
     if bias is None:
         return None
     if bias.element != I32 or bias.array is None:
         raise Unsupported(f"the bias, input {index}, must be a constant of int32")
-    scales = np.float32(x.scale) * np.asarray(w.scales, np.float32) * np.float32(factor)
+    scales = np.float32(x.scale) * np.asarray(w.scales, np.float32)
     axis = bias.rank - 1 if scales.size > 1 else None
     type = UniformType(I32, tuple(map(float, scales)), (0,) * scales.size, axis)
     return dequantized(node, bias, type)
@@ -90,15 +90,15 @@ def qlinear_matmul(node: Node) -> Tensor:
 
 
 def qgemm(node: Node) -> Tensor:
-    """QGemm of ONNX Runtime: `alpha` goes into the scale of b; without an output scale the result is real."""
+    """QGemm of ONNX Runtime: `alpha` goes into the scale of a, in binary32; a result without a scale is real."""
     alpha = node.get_float("alpha", 1.0)
     a_type = _input_type(node, 0)
     b_type = _input_type(node, 3, axis=0 if node.get_int("transB", 0) else 1)
     if alpha <= 0:
         raise Unsupported(f"attribute 'alpha' is {alpha}, it must be positive")
-    c = _bias(node, 6, a_type, b_type, alpha)
-    scales = tuple(float(np.float32(alpha) * np.float32(s)) for s in b_type.scales)
-    b_type = UniformType(b_type.storage_type, scales, b_type.zero_points, b_type.axis)
+    scales = tuple(float(np.float32(alpha) * np.float32(s)) for s in a_type.scales)
+    a_type = UniformType(a_type.storage_type, scales, a_type.zero_points, a_type.axis)
+    c = _bias(node, 6, a_type, b_type)
     a, b = dequantized(node, node.input(0), a_type), dequantized(node, node.input(3), b_type)
     y = gemm(node.with_inputs(a, b, c).without("alpha"))
     return y if node.optional(7) is None else _output(node, y, 7)
