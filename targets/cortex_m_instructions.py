@@ -148,6 +148,7 @@ _VMLADAVA = AcrossVector(
     scalar_sums=True,
     step_loop=StepLoop("hidden", unroll=2, least=5),
     channel_registers=8,
+    sum_limit=2**31 - 256,  # `vrshl` has room for its rounding term; the zero point is added behind it
     long_lanes=False,
     pointer_type="int32",
     roundings=_ROUNDINGS,

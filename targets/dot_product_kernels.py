@@ -24,7 +24,6 @@ from qcc.targets.nests.convolution import Convolution, convolution, packed_const
 from qcc.targets.nests.epilogue import Epilogue, rescale_for, twice_rounded, used_shifts
 from qcc.targets.nests.epilogue import Rescale as RescaleForm
 from qcc.targets.nests.matmul import matmul
-from qcc.targets.nests.rounding_forms import ACCUMULATOR_LIMIT
 from qcc.targets.portable.elementwise import elementwise_body
 from qcc.targets.portable.parameters import Parameters, storage_dtype
 from qcc.targets.portable.sums import sum_bounds
@@ -144,7 +143,7 @@ def _takes(kernel: Kernel, anchor: Conv2d | Matmul, rescale: Rescale | RescaleFl
     if rescale.rounding != "half_up" and not dot.staged:  # those nests round any sum of 32 bits
         low, high = sum_bounds(anchor, kernel.constants)
         left = max(31 - int(shift.min(initial=31)), 0)
-        plain = plain and max(-low, high) << left < ACCUMULATOR_LIMIT
+        plain = plain and max(-low, high) << left < dot.sum_limit
     return bool(per_channel and in_range and plain and storage_dtype(rescale.result.type) in ("int8", "uint8", "int32"))
 
 

@@ -64,6 +64,8 @@ class DotInstruction(ABC):
     """Steps whose activations are loaded together."""
     paired_rows: bool = field(default=False, kw_only=True)
     """Whether one product covers two rows; `pair` puts their activations into registers."""
+    sum_limit: int = field(default=2**30, kw_only=True)
+    """What |x·2^L| stays below in rescales that round twice; 2³⁰ where the rounding term is added in 32 bits."""
     long_lanes: bool = field(default=True, kw_only=True)
     """Whether there are vectors of int64 lanes; else the `wide` rescale computes lane by lane."""
     channel_lanes: int = field(default=0, kw_only=True)
@@ -163,7 +165,7 @@ class DotInstruction(ABC):
         return None
 
     def rounding_shift(self, body: Body, value: Expr, shift: Expr) -> Expr | None:
-        """`⌊(value + 2^(shift−1)) / 2^shift⌋` in int32 lanes, for sums that fit them and shifts of 1 to 31.
+        """`⌊(value + 2^(shift−1)) / 2^shift⌋` in int32 lanes, for sums that fit them and shifts of 0 to 31.
 
         None: nothing is better than an addition and a shift.
         """

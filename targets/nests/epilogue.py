@@ -84,7 +84,7 @@ def rescale_for(
 
 
 def twice_rounded(form: Form, shift: npt.NDArray[np.integer], zero_point: int, low: int, high: int) -> Rescale:
-    """The `Rescale` of the form `double` or `double_up`, for accumulators x with |x·2^(31 − s)| < 2^30."""
+    """The `Rescale` of the form `double` or `double_up`, for |x·2^(31 − s)| below the instructions' `sum_limit`."""
     return Rescale(zero_point, low, high, form, pre_shift=int(np.min(shift)) < 31)
 
 
@@ -268,7 +268,7 @@ def _double(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: 
     if doubled is None:
         doubled = doubled_high_product(body, accumulator, constants["multiplier"])
     upper = body.let("doubled", doubled)
-    return _offset(rounding_division(upper, constants["shift"], rescale.form == "double"), rescale, "int32")
+    return _offset(rounding_division(dot, body, upper, constants["shift"], rescale.form == "double"), rescale, "int32")
 
 
 def _float(emitter: EpilogueEmitter, body: Body, accumulator: Expr, constants: dict[str, Expr]) -> Expr:

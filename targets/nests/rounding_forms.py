@@ -6,7 +6,8 @@
 * `float`: `RHE(f32(f32(x)·S))` within the bounds: x + 1.5·2^23 has no place for a fraction, and its low bits are the
   number.
 
-The first two need |x·2^L| < 2^30, so that the rounding term does not leave 32 bits.
+The first two need |x·2^L| < 2^30, so that the rounding term does not leave 32 bits; less where a machine's own shift
+rounds (`DotInstruction.sum_limit`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from qcc.targets import tir
+from qcc.targets.instructions import DotInstruction
 from qcc.targets.nests.lanes import halves, interleave, lanes_of, vector_type
 from qcc.targets.tir import Body, Expr
 
@@ -24,9 +26,6 @@ MAGIC = 1.5 * 2.0**23
 
 MAGIC_BITS = int(np.float32(MAGIC).view(np.int32))
 """Its bits: those of `MAGIC + n` are `MAGIC_BITS + n` for |n| < 2^22."""
-
-ACCUMULATOR_LIMIT = 2**30
-"""What |x·2^L| stays below."""
 
 
 def doubled_high_product(body: Body, value: Expr, factor: Expr) -> Expr:
@@ -40,13 +39,16 @@ def doubled_high_product(body: Body, value: Expr, factor: Expr) -> Expr:
     return interleave((even * even_factor + nudge) >> down, (odd * odd_factor + nudge) << up)
 
 
-def rounding_division(value: Expr, shift: Expr, away: bool) -> Expr:
+def rounding_division(dot: DotInstruction, body: Body, value: Expr, shift: Expr, away: bool) -> Expr:
     """`value / 2^shift` to nearest in int32 lanes, for shifts of 0 to 31; ties go up, or away from zero."""
     lanes = lanes_of(value)
-    some = tir.minimum(shift, _number(1, lanes))
-    half = some << (shift - some)  # 0 for a shift of 0; 2^30, not −2^30, for one of 31
     if away:
         value = value + ((value & (_number(0, lanes) - shift)) >> _number(31, lanes))
+    rounded = dot.rounding_shift(body, value, shift)
+    if rounded is not None:
+        return rounded
+    some = tir.minimum(shift, _number(1, lanes))
+    half = some << (shift - some)  # 0 for a shift of 0; 2^30, not −2^30, for one of 31
     return (value + half) >> shift
 
 

@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qcc.ir import I8, Builder, Module, Stage, TensorType, evaluate, load_module, ops
 from qcc.targets import Target, tir
 from qcc.targets.cortex_m_instructions import CORTEX_M_LEVELS
+from qcc.targets.dot_product_kernels import dot_product_kernel
 from qcc.targets.instructions import DotInstruction, VectorLevel
+from qcc.targets.kernel import partition
 from qcc.targets.nests.convolution import convolution, packed_constants
 from qcc.targets.nests.products import InputType
+from qcc.targets.runtime import load_model
 from tests.targets.bare_metal import Call, run_calls
+from tests.targets.compiled import compiled, extreme_inputs
 from tests.targets.convolution_cases import convolutions, matmuls, random_convolutions
+from tests.targets.integer_modules import random_inputs
 from tests.targets.kernel_library import Case
 
 Tool = Callable[[str], str]
@@ -124,6 +130,39 @@ def case_call(case: Case, level: VectorLevel, shift: int) -> Call:
         constants["table"] = case.table
     output = np.zeros(case.spec.output, case.spec.epilogue.output_type)
     return Call(case.spec.name, (case.source, *constants.values(), output), shift)
+
+
+def large_sums() -> Module:
+    """Dense layers whose sums, shifted left, reach almost 2^31, with shifts up to 62 and factors up to 2^31 − 1."""
+    random = np.random.default_rng(5)
+    b = Builder("large_sums", Stage.INTEGER)
+    for number, (rounding, least) in enumerate((("double", 31), ("double_up", 31), ("double", 29))):
+        x = b.input(f"x{number}", TensorType((6, 24), I8))
+        weights = random.integers(-128, 128, (24, 64)).astype(np.int8)
+        reach = int(np.abs(weights.astype(np.int64)).sum(axis=0).max()) * 128
+        shift = np.linspace(least, 62, 64).astype(np.int8)
+        limit = (2**31 - 256 >> 31 - least) - 1 - reach
+        bias = (np.resize([1, -1], 64) * limit).astype(np.int32)
+        sums = b.emit(ops.Matmul, x, b.constant(weights), b.constant(bias))
+        factors = b.constant(random.choice([2**30, 2**31 - 1], 64).astype(np.int32)), b.constant(shift)
+        ends: dict[str, Any] = {"to": I8, "minimum": -128, "maximum": 127, "output_zero_point": 100}
+        b.output(f"y{number}", b.emit(ops.Rescale, sums, *factors, rounding=rounding, **ends))
+    return b.build()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("emit", ["", "+acle"])
+def test_helium_rounds_large_sums_twice(emit: str, tmp_path: Path, tool: Tool) -> None:
+    tool("qemu-system-arm")
+    module, target = large_sums(), f"thumbv8.1m.main-none-eabi+mve{emit}"
+    level = Target.parse(target).instructions
+    compiled(module, target).save(tmp_path / "a")
+    planned = load_module(tmp_path / "a" / "large_sums.qir")
+    assert [dot_product_kernel(kernel, level) is not None for kernel in partition(planned)] == [True] * 3
+    samples = [random_inputs(module, 0), *extreme_inputs(module)]
+    for inputs, found in zip(samples, load_model(tmp_path / "a").run_many(samples), strict=True):
+        for name, array in evaluate(module, inputs).items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
 MAKERS = [matmuls, convolutions, random_convolutions]
