@@ -32,6 +32,7 @@ SECTIONS {{
     data_load = LOADADDR(.data);
     .bss (NOLOAD) : {{ bss_start = .; *(.bss*) *(COMMON) . = ALIGN(8); bss_end = .; end = .; }} > RAM
     stack_top = ORIGIN(RAM) + LENGTH(RAM);
+    ASSERT(end + 64K <= stack_top, "no room for a stack of 64 KiB in RAM")
 }}
 """
 

@@ -49,6 +49,7 @@ class _Strings:
     places: dict[str, int] = field(default_factory=lambda: {"": 0})
 
     def add(self, text: str) -> int:
+        """Return where a text stands in the table, added at its first use."""
         if text not in self.places:
             self.places[text] = len(self.data)
             self.data += text.encode() + b"\0"
@@ -65,10 +66,14 @@ class _Joiner:
     symbols: list[Symbol] = field(default_factory=list)
     defined: dict[str, int] = field(default_factory=dict)
     relocations: list[tuple[Section, int, list[int | str]]] = field(default_factory=list)
+    strong: set[str] = field(default_factory=set)
+    """What is defined, and not weakly: a second such definition is an error."""
+
     required: set[str] = field(default_factory=set)
     """What an object can't do without; other undefined symbols are weak, and 0 where nothing defines them."""
 
     def add_section(self, section: Section) -> int:
+        """Append a section and return its number."""
         self.sections.append(section)
         return len(self.sections)
 
@@ -94,6 +99,10 @@ class _Joiner:
                 self.required.add(symbol.name)
             return symbol.name
         binding = GLOBAL if symbol.name in self.keep else LOCAL
+        if symbol.binding == GLOBAL:
+            if symbol.name in self.strong:
+                raise ToolError(f"two objects define {symbol.name!r}", help="give the model another name: --name NAME")
+            self.strong.add(symbol.name)
         if symbol.binding != LOCAL and symbol.name in self.defined:
             return symbol.name
         number = symbol.section if special else numbers[symbol.section]
@@ -118,8 +127,7 @@ class _Joiner:
     def finish(self, machine: int, flags: int) -> bytes:
         """Return the joined object."""
         self.add_section(Section(".note.GNU-stack", 0, PROGBITS, 0))
-        wanted = [m for _, _, meanings in self.relocations for m in meanings if isinstance(m, str) and m]
-        used = {m for m in wanted if m not in self.defined and self._is_used(m)}
+        used = {m for m in self._used() if m not in self.defined}
         undefined = [
             Symbol(name, 0, "other", UNDEFINED, 0, GLOBAL if name in self.required else WEAK) for name in sorted(used)
         ]
@@ -142,14 +150,16 @@ class _Joiner:
         self.add_section(Section(".strtab", len(strings.data), STRING_TABLE, 0, bytes(strings.data)))
         return self._file(machine, flags)
 
-    def _is_used(self, name: str) -> bool:
-        """True where a relocation names the symbol."""
+    def _used(self) -> set[str]:
+        """Return the symbols that relocations name, of those to be found in another object."""
         shift = self.format.symbol_shift
+        found = set()
         for section, _, meanings in self.relocations:
             for entry in struct.iter_unpack(self.format.relocation(section.type), section.data):
-                if meanings[entry[1] >> shift] == name:
-                    return True
-        return False
+                meaning = meanings[entry[1] >> shift]
+                if isinstance(meaning, str) and meaning:
+                    found.add(meaning)
+        return found
 
     def _relocated(self, section: Section, indices: Sequence[int]) -> bytes:
         """The relocations with the joined object's numbers of symbols."""
@@ -157,6 +167,11 @@ class _Joiner:
         entries = []
         for offset, info, *addend in struct.iter_unpack(layout, section.data):
             number = indices[info >> shift]
+            if info >> shift and not number:
+                raise ToolError(
+                    f"{section.name} points into a section that is left out",
+                    help="report this as a defect of qcc, with the model and the versions that `qcc --version` prints",
+                )
             entries.append(struct.pack(layout, offset, number << shift | (info & ((1 << shift) - 1)), *addend))
         return b"".join(entries)
 

@@ -115,9 +115,11 @@ class Harness:
 def does_not_fit(error: ToolError) -> ToolError | None:
     """Return what a linker's message means where a region of the board's memory is too small, else None."""
     missing = re.findall(r"region `(\w+)' overflowed by (\d+) bytes", error.message)
-    if not missing:
+    lacks = [f"{region} lacks {int(count):,} bytes" for region, count in missing]
+    lacks += re.findall(r"no room for a stack of .* in RAM", error.message) if not lacks else []
+    if not lacks:
         return None
-    regions = ", ".join(f"{region} lacks {int(count):,} bytes" for region, count in missing)
+    regions = ", ".join(lacks)
     help = (
         "the artifact is whole, only this board can't run it; that of another processor may have more: docs/targets.md"
     )

@@ -11,7 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qcc.ir import F32, I32, Builder, EvaluationError, Module, Stage, TargetError, TensorType, ToolError, evaluate, ops
+from qcc.ir import (
+    F32,
+    I8,
+    I32,
+    Builder,
+    EvaluationError,
+    Module,
+    Stage,
+    TargetError,
+    TensorType,
+    ToolError,
+    UniformType,
+    evaluate,
+    ops,
+)
 from qcc.targets import CrossCompiler, Emulator, Target, with_cpu
 from qcc.targets.emission import cross_tools
 from qcc.targets.emission.elf import read_object
@@ -347,4 +361,17 @@ def test_a_model_that_is_too_big_for_the_emulated_board_is_named_so(tmp_path: Pa
     module = convolution_layer("large", (1, 1, 1, 4096), (1100, 1, 1, 4096))
     compiled(module, "thumbv7em-none-eabi@cortex-m4").save(tmp_path / "a")
     with pytest.raises(ToolError, match=r"does not fit the memory of the emulated board: FLASH lacks [\d,]+ bytes"):
+        load_model(tmp_path / "a").run(random_inputs(module, 0))
+
+
+def test_a_board_without_room_for_the_stack_is_named_so(tmp_path: Path, tool: Callable[[str], str]) -> None:
+    require_tools("thumbv7em-none-eabi@cortex-m4", tool)
+    b = Builder("negated", Stage.INTEGER)
+    codes = UniformType(I8, (0.5,), (0,))
+    x = b.emit(ops.StorageCast, b.input("x", TensorType(((16 << 20) // 2 - 20_000,), codes)))
+    y = b.emit(ops.Maximum, x, b.constant(np.int8(3), "least"))  # input and output leave 40 kB of 16 MiB
+    b.output("y", b.emit(ops.StorageCast, y, to=codes))
+    module = b.build()
+    compiled(module, "thumbv7em-none-eabi@cortex-m4").save(tmp_path / "a")
+    with pytest.raises(ToolError, match="emulated board: no room for a stack of 64 KiB in RAM"):
         load_model(tmp_path / "a").run(random_inputs(module, 0))
