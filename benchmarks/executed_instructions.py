@@ -44,6 +44,13 @@ void *memset(void *, int, size_t);
 """What compiled C needs of <string.h>, for chips without a C library."""
 
 
+VECTOR_UNIT: dict[str, tuple[str, ...]] = {
+    "thumbv8.1m.main-none-eabi": ("-mfloat-abi=softfp",),
+    "hexagon-unknown-linux-musl": ("-mhvx", "-mhvx-length=128b"),
+}
+"""Flags that let a compiler use the vector unit in plain C, where the processor's name alone does not."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What must hold on a target.
@@ -121,7 +128,7 @@ def plain_c(artifact: qcc.Artifact, target: Target) -> int:
         (folder / "bare").mkdir()
         (folder / "bare" / "string.h").write_text(STRING_H, encoding="utf-8")
         # Clang finds no C library of Hexagon; where there is one, its header comes first.
-        options = ["-std=c99", "-O3", "-w", "-idirafter", "bare"]
+        options = ["-std=c99", "-O3", "-w", "-idirafter", "bare", *VECTOR_UNIT.get(target.triple, ())]
         run_tool([*compiler.command, *options, "-c", f"{name}.c", "-o", f"{name}.o"], folder)
         (folder / f"lib{name}.a").write_bytes(
             archive(f"{name}.o", (folder / f"{name}.o").read_bytes(), [f"{name}_run"])
@@ -146,6 +153,18 @@ def whole_model(shared: Path, targets: Iterable[str]) -> list[tuple[str, int, in
     return rows
 
 
+def compilers(targets: Iterable[str]) -> list[str]:
+    """Return a line for each compiler of plain C: its version, its flags."""
+    lines: dict[str, None] = {}
+    for target in (Target.parse(text.replace("+acle", "")) for text in targets):
+        if target.link is None:
+            continue
+        found = find_compiler(target.link.linkers)
+        flags = " ".join(("-O3", *found.command[1:], *VECTOR_UNIT.get(target.triple, ())))
+        lines[f"* {found.version}: `{flags}`"] = None
+    return list(lines)
+
+
 def tables(shared: Path, targets: list[str]) -> tuple[str, list[str]]:
     """Return the tables as Markdown, and the bounds that are not held."""
     lines = [
@@ -161,6 +180,7 @@ def tables(shared: Path, targets: list[str]) -> tuple[str, list[str]]:
         lines.append(f"| `{text}` | {own:,} | {own / macs:.3f} | {plain:,} | {ratio:.1f} | {bound or '–'} |")
         if bound and ratio < bound:
             broken.append(f"{text}: the whole model takes {ratio:.2f} times fewer instructions, not {bound}")
+    lines += ["", "Plain C was compiled by", "", *compilers(targets)]
     for title, make, attribute in (
         ("Pointwise convolution 12 × 12 × 64 → 64, instructions for each MAC", pointwise, "pointwise"),
         ("Depthwise convolution 3 × 3 on 24 × 24 × 32, instructions for each MAC", depthwise, "depthwise"),

@@ -41,13 +41,16 @@ class LinkRecipe:
     Attributes:
         compilers: for the C source of the entry function, first choice first.
         linkers: for whole programs, first choice first.
-        sources: files of `targets/emulation` that make a program of the harness: start code, input and output.
+        sources: files of `targets/emulation` that make a program of the harness: input and output, start code where no
+            C library has it.
+        start: file of `targets/emulation` with the start code of programs whose linker has no C library.
         script: text of the linker script, empty where the linker's own serves.
     """
 
     compilers: tuple[CrossCompiler, ...]
     linkers: tuple[CrossCompiler, ...]
     sources: tuple[str, ...] = ()
+    start: str = ""
     script: str = ""
 
 

@@ -100,7 +100,8 @@ class HexagonFamily(TargetFamily):
         link = LinkRecipe(
             compilers=(clang((*flags, "-fPIC"), *chips), zig(*zig_flags, "-fPIC")),
             linkers=(clang(flags, *chips), zig(*zig_flags)),
-            sources=("linux_files.c", "hexagon_start.c"),
+            sources=("linux_files.c",),
+            start="hexagon_start.c",
         )
         return Target(
             HEXAGON,

@@ -79,8 +79,8 @@ class Harness:
         """Return the program; a ToolError names a compiler that is missing, or says why it failed."""
         choices = [c for c in self.recipe.linkers if c.has_libc or not self.needs_math]
         compiler = find_compiler(choices)
-        own_start = [name for name in self.recipe.sources if name != "hexagon_start.c" or not compiler.recipe.has_libc]
-        sources = ["harness.c", *own_start]
+        start = [self.recipe.start] if self.recipe.start and not compiler.recipe.has_libc else []
+        sources = ["harness.c", *self.recipe.sources, *start]
         work = self.folder / FOLDER
         work.mkdir(exist_ok=True)
         for name in ("harness.h", *sources):

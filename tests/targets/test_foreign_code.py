@@ -369,7 +369,7 @@ def test_a_board_without_room_for_the_stack_is_named_so(tmp_path: Path, tool: Ca
     b = Builder("negated", Stage.INTEGER)
     codes = UniformType(I8, (0.5,), (0,))
     x = b.emit(ops.StorageCast, b.input("x", TensorType(((16 << 20) // 2 - 20_000,), codes)))
-    y = b.emit(ops.Maximum, x, b.constant(np.int8(3), "least"))  # input and output leave 40 kB of 16 MiB
+    y = b.emit(ops.Maximum, x, b.constant(np.array(3, np.int8), "least"))  # input and output leave 40 kB of 16 MiB
     b.output("y", b.emit(ops.StorageCast, y, to=codes))
     module = b.build()
     compiled(module, "thumbv7em-none-eabi@cortex-m4").save(tmp_path / "a")
