@@ -79,11 +79,17 @@ class UsageError(QccError):
     """A command line or an API call that makes no sense."""
 
 
+#: Names that a help sentence lists.
+LISTED = 200
+
+
 def nearest(name: str, candidates: list[str]) -> str:
-    """Return a help sentence that names the candidate closest to `name`, or lists them all."""
+    """Return a help sentence that names the candidate closest to `name`, or lists them, at most 200."""
     import difflib
 
     close = difflib.get_close_matches(name, candidates, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "one of: " + ", ".join(sorted(candidates)) if candidates else "there is none"
+    names = sorted(set(candidates))
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return "one of: " + ", ".join(names[:LISTED]) + more if names else "there is none"

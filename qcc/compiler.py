@@ -185,7 +185,7 @@ QUANTIZED_ELSEWHERE = (
 
 ANEW = {
     "--calibration": "to choose scales anew, compile the float model from which this one was made",
-    "--recipe": "to quantize in another way or not at all, compile the float model from which this one was made",
+    "--recipe": "to quantize in another way, compile the float model from which this one was made",
     "--keep-float": "to keep operations in float, compile the float model from which this one was made, or leave them "
     "out when you quantize it there: what stands between a dequantize and a quantize stays in float",
     "--arithmetic": "an arithmetic profile is chosen when the quantized model is compiled",
@@ -205,7 +205,8 @@ def check_decided(stage: Stage, calibrated: bool, options: CompileOptions) -> No
     if useless:
         already = "quantized" if stage is Stage.FLOAT else stage.value
         message = f"the module is {already} already: {', '.join(useless)} can't change it"
-        raise UsageError(message, help=f"leave it out; {ANEW[useless[0]]}")
+        in_float = "; --recipe float computes it in float" if stage is Stage.FLOAT and useless[0] == "--recipe" else ""
+        raise UsageError(message, help=f"leave it out; {ANEW[useless[0]]}{in_float}")
 
 
 def profile_options(options: CompileOptions) -> dict[str, str]:
