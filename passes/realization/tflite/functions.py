@@ -187,11 +187,19 @@ def _hard_swish_codes(x: Array, output: tuple[int, int], relu: tuple[int, int]) 
     left = max(relu[1], 0)
     share = numbers.saturated(fine << max(left - 1, 0)) if left else fine
     share = numbers.high(share, np.int64(relu[0]))
-    share = numbers.saturated(share * 2) if left else rounding_divide_by_pot(share, np.array(-relu[1]))
+    share = numbers.saturated(share * 2) if left else _divided_in_16_bits(share, -relu[1])
     share = (share + 32768) >> 1
     scaled_product = np.abs(share * product) >> 15
     value = np.minimum(np.where(share * product < 0, -scaled_product, scaled_product), 32767)
-    return rounding_divide_by_pot(value, np.array(output[1]))
+    return _divided_in_16_bits(value, output[1])
+
+
+def _divided_in_16_bits(x: Array, exponent: int) -> Array:
+    """Return x / 2^exponent, ties away from zero; from 2^16 on 1 or −1 by the sign of x.
+
+    gemmlowp's rounding division keeps its mask in the 16 bits of x, where it is −1 then.
+    """
+    return rounding_divide_by_pot(x, np.array(exponent)) if exponent < 16 else np.where(x < 0, -1, 1)
 
 
 @realizes(ops.Abs, profiles=("tflm",))

@@ -30,6 +30,7 @@ def factors(op: SumOp) -> Array:
 def is_taken(r: Realizer, op: SumOp) -> bool:
     """Return whether XNNPACK takes a sum: 8-bit codes of one kind, constant weights, factors that it has.
 
+    The second matrix of BATCH_MATMUL may be computed.
     Weights of signed layers may have 4 bits, an even number in a row. Factors by channel have no lower limit, for
     channels without weights.
     """
@@ -39,7 +40,7 @@ def is_taken(r: Realizer, op: SumOp) -> bool:
     narrow = w.storage_type == I4 and x.storage_type == I8 and is_fully_connected(r, op) and _even_rows(op)
     if w.storage_type != x.storage_type and not narrow:
         return False
-    if r.module.constant(op.weight) is None or op.accumulator == I64:
+    if (r.module.constant(op.weight) is None and op.note(KERNEL) != "BATCH_MATMUL") or op.accumulator == I64:
         return False
     if x.storage_type == I8 and any(w.zero_points):
         return False
@@ -107,7 +108,7 @@ def _vectors_of_channels(r: Realizer, op: SumOp, m: Array, s: Array) -> None:
 @realizes(ops.Conv2d, ops.ConvTranspose2d, ops.Matmul, profiles=("litert-xnn",))
 def product_sum(r: Realizer, op: SumOp) -> None:
     """Realize a sum of products, rescaled in binary32: `RHE(f32(f32(sum)·S)) + z`."""
-    if not is_taken(r, op) or (isinstance(op, ops.Matmul) and op.weight.type.rank != 2):
+    if not is_taken(r, op):
         _left(r, op)
     else:
         accumulator = accumulate(r, op, product_scales(op), wraps=WRAPS)

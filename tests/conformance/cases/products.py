@@ -166,7 +166,7 @@ def fully_connected(m: Maker) -> Case:
     return m.case(y)
 
 
-@family("BATCH_MATMUL", "int8", "int16")
+@family("BATCH_MATMUL", "int8", "int16", count=24)
 def batch_matmul(m: Maker) -> Case:
     rows, depth, columns = m.size(1, 6), m.pick(1, 5, 16, 40), m.size(1, 6)
     adjoint = (m.pick(True, False), m.pick(True, False))
@@ -181,7 +181,9 @@ def batch_matmul(m: Maker) -> Case:
     if known:
         b = m.builder.constant("b", m.codes(shape), m.scale(0.1), m.pick(0, m.zero_point()))
     else:
-        b = m.input("b", shape, 0.1)
+        symmetric = m.pick(True, False)  # XNNPACK asks for it
+        m.traits += ["symmetric b"] if symmetric else []
+        b = m.builder.input("b", shape, m.kind, m.scale(0.1), 0 if symmetric else m.zero_point())
     scale = output_scale(m, a.scale[0] * b.scale[0], depth) * (256 if m.kind == "int16" else 1)
     y = m.builder.tensor("y", (*batch_a, rows, columns), m.kind, scale, m.zero_point())
     m.builder.op("BATCH_MATMUL", [a, b], [y], version=2, adj_x=adjoint[0], adj_y=adjoint[1])

@@ -19,7 +19,6 @@ from tests.conformance.tflm.fixed_point import (
     rescale,
     saturate,
     srdhm,
-    srmpot,
 )
 from tests.conformance.tflm.kernel import Call, finish, kernel
 
@@ -114,11 +113,17 @@ def hard_swish(call: Call) -> Sequence[Array]:
     r = saturate(h << (reluish_e - 1), 16) if reluish_e > 0 else h
     r = srdhm(r, _high_half(reluish_m), 16)
     r = saturate(r << 1, 16) if reluish_e > 0 else r
-    r = srmpot(r, reluish_e, 16) if reluish_e < 0 else r
+    r = _rdpot16(r, -reluish_e) if reluish_e < 0 else r
     r = (r + 2**15) >> 1
     exact = r * product
     truncated = ints(np.where(exact < 0, -(np.abs(exact) >> 15), exact >> 15))
-    return [finish(rdpot(truncated, -output_e), call.output)]
+    return [finish(_rdpot16(truncated, -output_e), call.output)]
+
+
+def _rdpot16(x: Ints, n: int) -> Ints:
+    """Divide by 2^n in int16 as C computes it: `(x >> n) + ((x & mask) > (mask >> 1) + (x < 0))`, mask cut to int16."""
+    mask = int(np.array([(1 << n) - 1]).astype(np.int16)[0])
+    return ints((x >> n) + ((x & mask) > (mask >> 1) + (x < 0)))
 
 
 def _high_half(m: int) -> int:

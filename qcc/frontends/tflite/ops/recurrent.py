@@ -12,7 +12,7 @@ from .parameters import weight_operand
 
 
 def svdf(node: Node) -> Tensor:
-    """SVDF: its state is a tensor that is marked as variable; 8-bit features with a 16-bit state, or real numbers."""
+    """SVDF: its state is a tensor that is marked as variable; 8-bit features with a 16- or 8-bit state, or all real."""
     x, handle, rank = node.input(0), node.input(4, "state"), int(node.option("rank"))
     if not isinstance(handle, Handle) or handle.variable is None:
         raise Unsupported("its state is no variable tensor")
