@@ -17,6 +17,8 @@ DOCUMENTATION = """# TFLite models
   option `quantized_bias_type`, chooses sums of 64 or 32 bits. Half-precision and 8-bit weights of float operations
   (dynamic range quantization) are converted to float at import; the latter with a warning.
 * **Weights** get the IR's order of axes: depthwise filters O×KH×KW×1, fully connected ones K×N.
+* **Subgraphs.** The first one is the module; others are left out with a warning, but those that give variables their
+  initial data.
 * **Shapes** are fixed when a model is compiled. `--batch` fills the first dimension where the file's signature
   leaves it open, `--shape NAME=…` all open ones.
 * **Names**: values, inputs and outputs have the names of the file's tensors.

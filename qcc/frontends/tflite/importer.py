@@ -59,6 +59,8 @@ class GraphImporter:
         self._outputs()
         self.variables.finish()
         raise_problems(self.problems, self.name)
+        for index in sorted({*range(1, self.file.graph_count)} - self.variables.initializers):
+            self.defects.add(f"subgraph {index}", "is left out; a module is the first subgraph of a file")
         self.defects.tell(self.name)
         return self.emitter.build()
 

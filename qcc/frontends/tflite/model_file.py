@@ -122,6 +122,11 @@ class ModelFile:
         """How many buffers there are."""
         return len(self._buffers)
 
+    @property
+    def graph_count(self) -> int:
+        """How many subgraphs there are."""
+        return len(self._graphs)
+
     def graph(self, index: int) -> FileGraph:
         """Return a subgraph; 0 is what the model computes."""
         if not 0 <= index < len(self._graphs):

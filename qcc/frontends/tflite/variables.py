@@ -46,6 +46,8 @@ class _Variable:
 class Variables:
     """The variables of one import.
 
+    `initializers` are the numbers of the subgraphs that gave initial data.
+
     Args:
         file: the model.
         emitter: where states are added.
@@ -58,6 +60,7 @@ class Variables:
         self._defects = defects
         self._found: dict[str, _Variable] = {}
         self._initial: dict[str, tuple[TensorType, Array]] = {}
+        self.initializers: set[int] = set()
 
     def read(self, key: str, type: TensorType) -> Tensor:
         """Return what a variable is now; its type is that of the first to read or write it."""
@@ -75,6 +78,7 @@ class Variables:
         if index == 0:
             raise Unsupported("names the main subgraph as the one that initializes")
         graph = self._file.graph(index)
+        self.initializers.add(index)
         handles: dict[int, str] = {}
         for operator in graph.operators:
             if operator.name == "VAR_HANDLE" and len(operator.outputs) == 1:
