@@ -56,6 +56,11 @@ def per_tensor(type: TensorType) -> UniformType | None:
     return type.element if isinstance(type.element, UniformType) and not type.element.per_axis else None
 
 
+def divides_to_even(op: Quantize) -> bool:
+    """True where a quantize is ONNX's QuantizeLinear, as which quantized types and integer forms are understood."""
+    return op.rounding == "half_even" and not op.by_reciprocal
+
+
 # storage_cast(storage_cast(q)) = q where the type of q comes back
 class CancelCasts(Pattern):
     """Two casts that undo each other go."""
@@ -95,7 +100,7 @@ class JoinPair(Pattern):
     def apply(self, op: Op, rewriter: Rewriter) -> Value | None:
         """Requantize codes of 8 bits."""
         inner = rewriter.definition(op.operands[0])
-        if not isinstance(inner, Dequantize):
+        if not isinstance(inner, Dequantize) or not isinstance(op, Quantize) or not divides_to_even(op):
             return None
         types = per_tensor(inner.x.type), per_tensor(op.result.type)
         if any(t is None or t.storage_type.bits != 8 for t in types) or types[0] == types[1]:
@@ -114,7 +119,7 @@ class QuantizeConstant(Pattern):
         array = rewriter.constant(op.operands[0])
         if array is None or not isinstance(op, Quantize):
             return None
-        return rewriter.constant_like(op.to.quantize(array), op.operands[0], op.result.type)
+        return rewriter.constant_like(op.evaluate(array), op.operands[0], op.result.type)
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,18 @@ class _Inner:
 
 
 def _unconverted(op: Op, conversion: type[StorageCast] | type[Dequantize], rewriter: Rewriter) -> _Inner | None:
-    """Return what the operands of `op` are conversions of, None unless all have one per-tensor type."""
+    """Return what the operands of `op` are conversions of, None unless all have one per-tensor type.
+
+    None too for codes of more than 16 bits, which binary32 does not tell apart, where `op` does more than move them.
+    """
     inner = [rewriter.definition(v) for v in op.operands]
     values = tuple(d.operands[0] for d in inner if isinstance(d, conversion))
     if len(values) != len(op.operands) or len({v.type.element for v in values}) != 1:
         return None
     found = per_tensor(values[0].type)
-    return None if found is None else _Inner(values, found)
+    if found is None or (found.storage_type.bits > 16 and not op.moves_data):
+        return None
+    return _Inner(values, found)
 
 
 def _select(op: Op, inner: Sequence[Value], type: UniformType, rewriter: Rewriter, **changes: Any) -> tuple[Value, ...]:
@@ -252,22 +262,31 @@ class HoistQuantize(Pattern):
             return None
         if rewriter.use_count(inner.result) != 1:
             return Mismatch(f"%{inner.result.name} is read as real numbers too")
-        operands = tuple(rewriter.emit(Quantize, v, to=to) for v in inner.operands)
+        types = [v.type.with_element(to) for v in inner.operands]
+        operands = tuple(
+            rewriter.emit_op(op, operands=(v,), types=(t,))[0] for v, t in zip(inner.operands, types, strict=True)
+        )
         (moved,) = rewriter.emit_op(inner, operands=operands, types=(inner.result.type.with_element(to),))
         return moved
 
 
-# argmax(dequantize(q)) = argmax(q): dequantizing with one positive scale keeps the order, and equals equal
+# argmax(dequantize(q)) = argmax(q): dequantizing with one positive scale keeps the order; what differs stays different
+# for codes of up to 16 bits, which are exact in binary32
 class ReadCodes(Pattern):
     """What only compares elements reads the codes."""
 
     root = ArgMax
 
-    def apply(self, op: Op, rewriter: Rewriter) -> Value | None:
+    def apply(self, op: Op, rewriter: Rewriter) -> Value | Mismatch | None:
         """Compare codes."""
         inner = rewriter.definition(op.operands[0])
-        if not isinstance(inner, Dequantize) or per_tensor(inner.x.type) is None or op.note(KEEP_FLOAT):
+        if not isinstance(inner, Dequantize) or op.note(KEEP_FLOAT):
             return None
+        type = per_tensor(inner.x.type)
+        if type is None:
+            return None
+        if type.storage_type.bits > 16:
+            return Mismatch(f"codes of {type.storage_type} that differ may be one real number")
         (found,) = rewriter.emit_op(op, operands=(inner.x,), types=(op.result.type,))
         return found
 
@@ -288,14 +307,15 @@ CONVERSION_RULES: tuple[type[Pattern], ...] = (
 
 def merge_equal_conversions(module: Module) -> Module:
     """Return the module with one conversion for all of one value to one type: exporters write one for each use."""
-    first: dict[tuple[type[Op], str, TensorType], Value] = {}
+    first: dict[tuple[object, ...], Value] = {}
     replaced: dict[str, Value] = {}
     made = []
     for op in module.ops:
         if any(v.name in replaced for v in op.operands):
             op = replace_op(op, operands=tuple(replaced.get(v.name, v) for v in op.operands))
         if isinstance(op, Quantize | Dequantize | StorageCast) and op.result.name not in module.output_names:
-            kept = first.setdefault((type(op), op.operands[0].name, op.result.type), op.result)
+            key = type(op), op.operands[0].name, op.result.type, *op.attributes().items()
+            kept = first.setdefault(key, op.result)
             if kept is not op.result:
                 replaced[op.result.name] = kept
                 continue
