@@ -75,7 +75,8 @@ class EmulatedModel(LoadedModel):
     def run_many(self, samples: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
         """Yield the outputs by name for each sample: arrays of the inputs' shapes and storage types.
 
-        The first run reads the states as they are at first; what they become is among the outputs.
+        The first run reads the states as they are at first; a sample may give states too, under their names. What they
+        become is among the outputs.
 
         An EvaluationError says which input does not fit, or what the model returned.
         """
@@ -122,8 +123,15 @@ class EmulatedModel(LoadedModel):
         return self.target.emulator
 
     def _input_bytes(self, sample: Mapping[str, Array]) -> bytes:
-        checked = self._checked(sample)
-        return b"".join(np.ascontiguousarray(checked[v.name]).tobytes() for v in self.inputs)
+        states = tuple(Value(p.name, p.type) for p in self.interface.states)
+        given = tuple(v for v in states if v.name in sample)
+        checked = self._checked(sample, given)
+        blocks = [np.ascontiguousarray(checked[v.name]).tobytes() for v in self.inputs]
+        blocks.append(bytes(v in given for v in states))
+        for v in states:
+            size = v.type.size * v.type.element.storage.dtype.itemsize
+            blocks.append(np.ascontiguousarray(checked[v.name]).tobytes() if v in given else bytes(size))
+        return b"".join(blocks)
 
     def _results(self, data: bytes, samples: int) -> list[tuple[int, dict[str, Array]]]:
         """Take the answer of the harness apart."""

@@ -1,7 +1,8 @@
 /* Runs a model on samples: reads a request and inputs, writes statuses and outputs.
 
    Request: samples, shift of tensors, shift of the arena, bytes of the arena (see harness_call), 32 bits each. Then for
-   each sample all inputs, one behind the other; back come the status of the call and all outputs. */
+   each sample all inputs, one behind the other, among them those that make states what a sample gives; back come the
+   status of the call and all outputs. */
 #include "harness.h"
 
 __attribute__((noinline)) void harness_done(void) { __asm__ volatile("" ::: "memory"); }

@@ -152,13 +152,22 @@ def model_text(interface: Interface) -> str:
         written += [(f"states + {offsets[p.name]}", f"{name}_STATE_{p.identifier}_BYTES") for p in interface.states]
         lines += ["    if (!initialised) {", f"        {name}_reset(({name}_state *)(states + shift));"]
         lines += ["        initialised = 1;", "    }"]
+        # Read behind the inputs: a byte for each state that tells whether a sample gives it, then all states.
+        given = [("given", f"{len(interface.states)}")]
+        given += [(f"state{i}", f"{name}_STATE_{p.identifier}_BYTES") for i, p in enumerate(interface.states)]
+        memories += [f"static uint8_t {symbol} MEMORY({size});" for symbol, size in given]
+        for i, (port, (symbol, size)) in enumerate(zip(interface.states, given[1:], strict=True)):
+            place = offsets[port.name]
+            lines += [f"    for (size_t i = 0; given[shift + {i}] && i < {size}; ++i) {{"]
+            lines += [f"        states[shift + {place} + i] = {symbol}[shift + i];", "    }"]
+        read += given
     return _MODEL.format(
         name=name,
         room=LARGEST_SHIFT,
         memories="\n".join(memories),
         inputs=", ".join(map(_tensor, read)) or "{0, 0}",
         outputs=", ".join(map(_tensor, written)),
-        input_count=len(inputs),
+        input_count=len(read),
         output_count=len(written),
         state=f"({name}_state *)(states + shift), " if interface.states else "",
         assignments="\n".join(lines),

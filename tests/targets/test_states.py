@@ -155,6 +155,13 @@ def test_states_on_other_targets(target: str, tool: Callable[[str], str]) -> Non
     runs = samples(4)
     for want, got in zip(evaluate_sequence(artifact.module, runs), artifact.run_many(runs), strict=True):
         assert {n: a.tolist() for n, a in want.items()} == {n: a.tolist() for n, a in got.items()}
+    runs[2] |= {"left": np.full((1, 6), 7, np.int8), "int": np.full((1, 6), 500, np.int16)}
+    found = list(artifact.run_many(runs))
+    assert found[2]["right"].tolist() == [[7] * 6]
+    assert found[3]["int"].tolist() == [[500] * 6]
+    assert found[2]["left"].tolist() == found[1]["right"].tolist()
+    with pytest.raises(EvaluationError, match="left"):
+        artifact.run_codes({**runs[2], "left": np.zeros((1, 5), np.int8)})
 
 
 @pytest.mark.slow
