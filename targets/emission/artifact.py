@@ -70,7 +70,7 @@ def emit(module: Module, target: Target, pipeline: str = "", progress: Progress 
     elif target.link is not None:
         foreign = foreign_code(interface, program, target)
         files[f"lib{name}.a"] = foreign.archive
-        figures, version = measure_object(foreign.object, program), foreign.compiler.version
+        figures, version = measure_object(foreign.object, program, foreign.stack_bytes), foreign.compiler.version
         flags = (*foreign.compiler.recipe.baseline, *ENTRY_FLAGS)
     else:
         built = machine_code(interface, program, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ class Figures:
         flash_bytes: everything that is loaded and not written, what `size` calls text, and initial data.
         ram_bytes: the arena, data and bss (both are 0), without the stack.
         data_bytes, bss_bytes: writable statics: 0.
-        stack_bytes: the deepest stack of NAME_run, as the compiler reports it; None where it does not.
+        stack_bytes: the deepest stack of NAME_run and NAME_run_within, without that of the C library's functions that
+            they call; None where it is not known.
     """
 
     arena_bytes: int
@@ -104,12 +106,25 @@ def measure_source(source: str, header: str, program: Program, target: Target) -
 
 
 def _deepest_stack(report: str, program: Program) -> int | None:
-    """Return the stack of entry functions and deepest kernel, by a compiler's stack usage report; None if unbounded."""
+    """Return the deepest stack of a run by a compiler's stack usage report; None if unbounded."""
     sizes: dict[str, int] = {}
     for line in report.splitlines():
         found = re.match(r".*:([\w.]+)\t(\d+)\t(\S+)$", line)
         if found is None or (found[3].startswith("dynamic") and "bounded" not in found[3]):
             return None
-        sizes[found[1].split(".")[0]] = int(found[2])
-    entry = sum(sizes.pop(f"{program.name}_{function}", 0) for function in ("run", "run_within", "checked_run"))
-    return entry + max(sizes.values(), default=0)
+        function = found[1].split(".")[0]  # what is split off a function has its name, a dot and more
+        sizes[function] = sizes.get(function, 0) + int(found[2])
+    return deepest_run(sizes, program.name)
+
+
+def deepest_run(sizes: Mapping[str, int], name: str) -> int:
+    """Return the deepest stack of a run: an entry function, what that calls, and a kernel or the processor's check.
+
+    Args:
+        sizes: the bytes that each function takes.
+        name: of the module.
+    """
+    entries, apart = (f"{name}_run", f"{name}_run_within"), (f"{name}_check_cpu", f"{name}_reset")
+    called = f"{name}_checked_run"
+    inner = (size for function, size in sizes.items() if function not in (*entries, called, *apart))
+    return max(sizes.get(entry, 0) for entry in entries) + sizes.get(called, 0) + max(inner, default=0)

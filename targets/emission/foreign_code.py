@@ -18,11 +18,13 @@ from .arm_attributes import without_float_arguments
 from .cross_tools import FoundCompiler, find_compiler
 from .elf import read_object
 from .entry import visible_symbols
+from .figures import deepest_run
 from .header import header_text
 from .interface import Interface
 from .join_objects import join_objects
 from .machine_code import entry_source
 from .program import Program
+from .thumb_stack import frame_sizes
 from .toolchain import run_tool
 
 ENTRY_FLAGS = (
@@ -40,11 +42,17 @@ ENTRY_FLAGS = (
 
 @dataclass(frozen=True)
 class ForeignCode:
-    """The library of an artifact, the one object in it, and the compiler of the entry functions."""
+    """The library of an artifact, the one object in it, and the compiler of the entry functions.
+
+    Attributes:
+        archive, object, compiler: these.
+        stack_bytes: as `Figures` has it.
+    """
 
     archive: bytes
     object: bytes
     compiler: FoundCompiler
+    stack_bytes: int | None = None
 
 
 def foreign_code(interface: Interface, program: Program, target: Target) -> ForeignCode:
@@ -65,7 +73,9 @@ def foreign_code(interface: Interface, program: Program, target: Target) -> Fore
     if not program.has_float:  # else libm may be called, by the target's calling convention
         files = [without_float_arguments(file) for file in files]
     joined = join_objects(files, constants, visible, program.alignment)
-    return ForeignCode(archive(f"{program.name}.o", joined, visible), joined, compiler)
+    frames = frame_sizes(read_object(joined)) if target.triple.startswith("thumb") else None
+    stack = None if frames is None else deepest_run(frames, program.name)
+    return ForeignCode(archive(f"{program.name}.o", joined, visible), joined, compiler, stack)
 
 
 def _entry(interface: Interface, program: Program, compiler: FoundCompiler) -> bytes:

@@ -20,6 +20,7 @@ target_include_directories({name} PUBLIC ${{CMAKE_CURRENT_LIST_DIR}})
 
 _MAKE = """\
 # The library {name}: include this file, then use {name}_CFLAGS to compile, {name}_SOURCES and {name}_LIBRARY to link.
+# Make takes no spaces in the path of this folder.
 {name}_FOLDER := $(dir $(lastword $(MAKEFILE_LIST)))
 {name}_CFLAGS := -I$({name}_FOLDER)
 {name}_SOURCES :={source}

@@ -19,6 +19,7 @@ from qcc.targets.emulation import EmulatedModel, Request
 from tests.targets.compiled import compiled_once
 from tests.targets.entry_code import beyond_baseline, entry_instructions
 from tests.targets.integer_modules import random_inputs, residual_net
+from tests.targets.linked_program import linked_with
 from tests.targets.test_foreign_code import TARGETS, model_of, require_tools
 
 AARCH64, HVX = "aarch64-linux-gnu", "hexagon-unknown-linux-musl+hvxv"
@@ -119,15 +120,6 @@ def test_code_that_computes_in_floats_needs_the_floating_point_unit(
     assert_right(integers, residual_net(), without)
     if target == M7:  # it has instructions that a Cortex-M4's unit lacks
         assert_refused(on_board(floats, "mps2-an386"), wave(), ("-machine", "mps2-an386"))
-
-
-def linked_with(model: EmulatedModel, source: str, folder: Path, *flags: str) -> EmulatedModel:
-    """Return the model in a program that holds a C file too; `model` holds its files and must live as long."""
-    assert model.target.link is not None
-    (folder / "more.c").write_text(source)
-    more = (str(folder / "more.c"), *flags)
-    linkers = tuple(replace(c, link_flags=(*c.link_flags, *more)) for c in model.target.link.linkers)
-    return replace(model, target=replace(model.target, link=replace(model.target.link, linkers=linkers)))
 
 
 BEFORE_A_RUN = """\
