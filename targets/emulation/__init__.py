@@ -2,5 +2,6 @@
 
 from .counting import InstructionCount, StepCount
 from .emulated_model import EmulatedModel, Request, load_emulated
+from .harness import FRESH
 
-__all__ = ["EmulatedModel", "InstructionCount", "Request", "StepCount", "load_emulated"]
+__all__ = ["FRESH", "EmulatedModel", "InstructionCount", "Request", "StepCount", "load_emulated"]

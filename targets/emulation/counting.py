@@ -61,9 +61,14 @@ def count_instructions(program: Path, name: str, unit: str, execute: Callable[[P
     marks = [functions[entry], *kernels, functions[DONE]]
     with tempfile.TemporaryDirectory(prefix="qcc-") as text:
         records = Path(text) / "records"
-        execute(plugin(), f"out={records},marks={':'.join(f'{mark:x}' for mark in marks)}")
+        execute(plugin(), f"out={option_text(records)},marks={':'.join(f'{mark:x}' for mark in marks)}")
         data = np.fromfile(records, np.uint64).reshape(-1, 2)
     return _count(unit, data, functions[entry], kernels, functions[DONE])
+
+
+def option_text(path: Path) -> str:
+    """Return a path as QEMU's options take it: a comma ends a value, two are one."""
+    return str(path).replace(",", ",,")
 
 
 def _count(unit: str, records: Array, entry: int, kernels: dict[int, str], done: int) -> InstructionCount:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -24,14 +25,22 @@ from qcc.targets.emission.interface import Interface
 from qcc.targets.loaded_model import LoadedModel, require_ok
 from qcc.targets.target import Target
 
-from .counting import InstructionCount, count_instructions
-from .harness import Harness
+from .counting import InstructionCount, count_instructions, option_text
+from .harness import DESPITE_ERROR, OUTSIDE, Harness, memories
 
 CHUNK_BYTES = 64 << 20
 """About how many bytes of inputs and outputs one start of the emulator handles."""
 
 SECONDS = 3600
 """After this time a program is taken to hang."""
+
+ENDS = {
+    2: "could not read what it is asked",
+    3: "could not read all of its inputs",
+    4: "could not write its outputs",
+    100: "was stopped by a fault of the processor",
+}
+"""What the statuses mean with which the programs of `harness.c` and `cortex_m_start.c` end."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,11 @@ class EmulatedModel(LoadedModel):
     def call(
         self, samples: Iterable[Mapping[str, Array]], request: Request = Request()
     ) -> list[tuple[int, dict[str, Array]]]:
-        """Return status and outputs of each sample, from one start of the emulator."""
+        """Return status and outputs of each sample, from one start of the emulator.
+
+        Where the status is an error, each byte of the outputs is FRESH. An EvaluationError says what the model wrote
+        that it must not.
+        """
         blocks = [self._input_bytes(sample) for sample in samples]
         data = self._execute(request.header(len(blocks)) + b"".join(blocks), request)
         return self._results(data, len(blocks))
@@ -104,7 +117,7 @@ class EmulatedModel(LoadedModel):
         data = request.header(1) + self._input_bytes(sample)
 
         def execute(plugin: Path, arguments: str) -> None:
-            self._execute(data, request, ("-plugin", f"{plugin},{arguments}"))
+            self._execute(data, request, ("-plugin", f"{option_text(plugin)},{arguments}"))
 
         return count_instructions(self.program, self.name, self._emulator.unit, execute)
 
@@ -135,18 +148,32 @@ class EmulatedModel(LoadedModel):
 
     def _results(self, data: bytes, samples: int) -> list[tuple[int, dict[str, Array]]]:
         """Take the answer of the harness apart."""
+        values = (*self.outputs, *(Value(p.name, p.type) for p in self.interface.states))
+        size = 4 + sum(v.type.size * v.type.element.storage.dtype.itemsize for v in values)
+        if len(data) != samples * size:
+            message = f"the emulated program wrote {len(data):,} bytes of outputs, not {samples * size:,}"
+            raise EvaluationError(message, help=self._emulator.limit)
         place, found = 0, []
         for _ in range(samples):
             (status,) = struct.unpack_from("<i", data, place)
+            self._require_inside(status)
             place += 4
             outputs: dict[str, Array] = {}
-            for value in (*self.outputs, *(Value(p.name, p.type) for p in self.interface.states)):
+            for value in values:
                 dtype = value.type.element.storage.dtype
                 array = np.frombuffer(data, dtype, value.type.size, place)
                 outputs[value.name] = array.reshape(value.type.shape).copy()
                 place += array.nbytes
             found.append((status, outputs))
         return found
+
+    def _require_inside(self, status: int) -> None:
+        """Raise an EvaluationError where the harness found bytes changed that the model must not write."""
+        for kind, what in ((OUTSIDE, "wrote outside of"), (DESPITE_ERROR, "returned an error, yet wrote")):
+            number, watched = status - kind, memories(self.interface)
+            if 0 <= number < len(watched):
+                help = "this is a defect of qcc: report it with the model and the target"
+                raise EvaluationError(f"{self.name}_run {what} the memory of {watched[number].what}", help=help)
 
     def _execute(self, data: bytes, request: Request, plugin: tuple[str, ...] = ()) -> bytes:
         """Run the program on `data` in a folder of its own and return what it wrote."""
@@ -162,9 +189,7 @@ class EmulatedModel(LoadedModel):
                 done = _run(command, folder, streams)
             written = (folder / "out.bin").read_bytes()
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-3:]
-            how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-            message = f"the emulated program ended with {how}" + (": " + " ".join(said) if said else "")
+            message = f"the emulated program {_how_it_ended(done)}"
             raise EvaluationError(message, op=" ".join(command), help=self._emulator.limit)
         return written
 
@@ -190,12 +215,26 @@ def _run(command: list[str], folder: Path, streams: dict[str, Any]) -> subproces
         raise EvaluationError(f"{command[0]} can't be run: {error.strerror}") from error
 
 
+def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What a status or signal means, and the emulator's last words, its warnings left out."""
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    said = [line for line in lines if "warning:" not in line][-3:]
+    if done.returncode < 0:
+        names = {s.value: s.name for s in signal.Signals}
+        how = f"was stopped by signal {-done.returncode} ({names.get(-done.returncode, 'unknown')})"
+    elif done.returncode in ENDS:
+        how = ENDS[done.returncode]
+    else:
+        how = f"ended with status {done.returncode}"
+    return how + (": " + " ".join(said) if said else "")
+
+
 def load_emulated(folder: Path, manifest: Mapping[str, Any], interface: Interface) -> EmulatedModel:
     """Return the model of an artifact that holds a library for a foreign chip; the folder may go away afterwards."""
     name = str(manifest["name"])
+    target = Target.parse(str(manifest["target"]))
     copy = Path(tempfile.mkdtemp(prefix="qcc-"))
     try:
-        target = Target.parse(str(manifest["target"]))
         for file in (f"{name}.h", f"{name}.c" if target.emits_c else f"lib{name}.a"):
             shutil.copyfile(folder / file, copy / file)
     except OSError as error:

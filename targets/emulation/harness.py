@@ -18,8 +18,10 @@ FOLDER = "harness"
 """Where the harness lies beside the artifact, so that no name of a model is one of its files."""
 PROGRAM = "program"
 """The file name of the program."""
-LARGEST_SHIFT = 256
-"""Bytes by which tensors and arena can be shifted; a power of two, and more than any alignment."""
+FRESH = 0xA5
+"""Each byte of arena and outputs before a call; `harness.h` has it, and the statuses below, too."""
+OUTSIDE, DESPITE_ERROR = 0x10000, 0x20000
+"""Plus the number of a memory: the status of a call that wrote around it, or wrote it and returned an error."""
 
 KERNELS_APART = (
     "-fno-inline-functions",
@@ -37,24 +39,26 @@ _MODEL = """\
 #include "harness.h"
 #include "../{name}.h"
 
-#define ROOM {room}
-#define MEMORY(bytes) [(bytes) + 2 * ROOM] __attribute__((aligned(ROOM)))
+#define MEMORY(bytes) [(bytes) + 2 * HARNESS_ROOM] __attribute__((aligned(HARNESS_ROOM)))
 
-{memories}
-static uint8_t arena MEMORY({name}_ARENA_BYTES);
+{declared}
 
 const harness_tensor harness_input_tensors[] = {{{inputs}}};
 const harness_tensor harness_output_tensors[] = {{{outputs}}};
+const harness_memory harness_memories[] = {{{memories}}};
 const size_t harness_input_count = {input_count}, harness_output_count = {output_count};
+const size_t harness_memory_count = sizeof harness_memories / sizeof harness_memories[0];
 
 int harness_call(size_t shift, size_t arena_shift, int32_t arena_bytes) {{
+    const size_t place = HARNESS_ROOM + shift;
+    uint8_t *working = arena + HARNESS_ROOM + arena_shift;
     {name}_inputs in;
     {name}_outputs out;
 {assignments}
     if (arena_bytes < 0) {{
-        return {name}_run(&in, &out, {state}arena + arena_shift);
+        return {name}_run(&in, &out, {state}working);
     }}
-    return {name}_run_within(&in, &out, {state}arena + arena_shift, (size_t)arena_bytes);
+    return {name}_run_within(&in, &out, {state}working, (size_t)arena_bytes);
 }}
 """
 
@@ -139,41 +143,64 @@ def model_text(interface: Interface) -> str:
 
     Names of its own have no underscore: all that a model defines begins with its name and one.
     """
-    name = interface.name
+    name, found = interface.name, memories(interface)
+    declared = [(m.symbol, m.size) for m in found]
+    tensors = [f"{{{symbol}, {size}}}" for symbol, size in declared]
     inputs, outputs = interface.inputs, interface.outputs
-    read = [(f"input{i}", f"{name}_INPUT_{port.identifier}_BYTES") for i, port in enumerate(inputs)]
-    written = [(f"output{i}", f"{name}_OUTPUT_{port.identifier}_BYTES") for i, port in enumerate(outputs)]
-    memories = [f"static uint8_t {symbol} MEMORY({size});" for symbol, size in (*read, *written)]
-    lines = [f"    in.{p.identifier} = (const {p.c_type} *)(input{i} + shift);" for i, p in enumerate(inputs)]
-    lines += [f"    out.{p.identifier} = ({p.c_type} *)(output{i} + shift);" for i, p in enumerate(outputs)]
+    read, written = tensors[: len(inputs)], tensors[len(inputs) : len(inputs) + len(outputs)]
+    lines = [f"    in.{p.identifier} = (const {p.c_type} *)(input{i} + place);" for i, p in enumerate(inputs)]
+    lines += [f"    out.{p.identifier} = ({p.c_type} *)(output{i} + place);" for i, p in enumerate(outputs)]
     if interface.states:  # they are what the runs of one start leave to the next, and outputs too
-        memories.append(f"static uint8_t states MEMORY({name}_STATE_BYTES);\nstatic int initialised;")
         offsets = interface.state_offsets
-        written += [(f"states + {offsets[p.name]}", f"{name}_STATE_{p.identifier}_BYTES") for p in interface.states]
-        lines += ["    if (!initialised) {", f"        {name}_reset(({name}_state *)(states + shift));"]
-        lines += ["        initialised = 1;", "    }"]
+        written += [f"{{states + {offsets[p.name]}, {name}_STATE_{p.identifier}_BYTES}}" for p in interface.states]
+        lines += ["    static int initialised;", "    if (!initialised) {"]
+        lines += [f"        {name}_reset(({name}_state *)(states + place));", "        initialised = 1;", "    }"]
         # Read behind the inputs: a byte for each state that tells whether a sample gives it, then all states.
         given = [("given", f"{len(interface.states)}")]
         given += [(f"state{i}", f"{name}_STATE_{p.identifier}_BYTES") for i, p in enumerate(interface.states)]
-        memories += [f"static uint8_t {symbol} MEMORY({size});" for symbol, size in given]
         for i, (port, (symbol, size)) in enumerate(zip(interface.states, given[1:], strict=True)):
-            place = offsets[port.name]
-            lines += [f"    for (size_t i = 0; given[shift + {i}] && i < {size}; ++i) {{"]
-            lines += [f"        states[shift + {place} + i] = {symbol}[shift + i];", "    }"]
-        read += given
+            lines += [f"    for (size_t i = 0; given[place + {i}] && i < {size}; ++i) {{"]
+            lines += [f"        states[place + {offsets[port.name]} + i] = {symbol}[place + i];", "    }"]
+        declared += given
+        read += [f"{{{symbol}, {size}}}" for symbol, size in given]
     return _MODEL.format(
         name=name,
-        room=LARGEST_SHIFT,
-        memories="\n".join(memories),
-        inputs=", ".join(map(_tensor, read)) or "{0, 0}",
-        outputs=", ".join(map(_tensor, written)),
+        declared="\n".join(f"static uint8_t {symbol} MEMORY({size});" for symbol, size in declared),
+        inputs=", ".join(read) or "{0, 0}",
+        outputs=", ".join(written),
+        memories=", ".join(f"{{{m.symbol}, {m.size}, {m.kind}}}" for m in found),
         input_count=len(read),
         output_count=len(written),
-        state=f"({name}_state *)(states + shift), " if interface.states else "",
+        state=f"({name}_state *)(states + place), " if interface.states else "",
         assignments="\n".join(lines),
     )
 
 
-def _tensor(place: tuple[str, str]) -> str:
-    """Return the initialiser of a `harness_tensor`: memory and size."""
-    return f"{{{place[0]}, {place[1]}}}"
+@dataclass(frozen=True)
+class Memory:
+    """What the harness gives a model to work in, and watches.
+
+    Attributes:
+        what: for messages.
+        symbol, size: C expressions: its name, and its bytes without the room around it.
+        kind: of `harness_memory`.
+    """
+
+    what: str
+    symbol: str
+    size: str
+    kind: str
+
+
+def memories(interface: Interface) -> tuple[Memory, ...]:
+    """Return all memories of a model, in the order of their numbers in statuses."""
+    name, found = interface.name, []
+    for i, port in enumerate(interface.inputs):
+        size = f"{name}_INPUT_{port.identifier}_BYTES"
+        found.append(Memory(f"input {port.name!r}", f"input{i}", size, "HARNESS_KEPT"))
+    for i, port in enumerate(interface.outputs):
+        size = f"{name}_OUTPUT_{port.identifier}_BYTES"
+        found.append(Memory(f"output {port.name!r}", f"output{i}", size, "HARNESS_OUTPUT"))
+    if interface.states:
+        found.append(Memory("the states", "states", f"{name}_STATE_BYTES", "HARNESS_KEPT"))
+    return (*found, Memory("the arena", "arena", f"{name}_ARENA_BYTES", "HARNESS_ARENA"))
