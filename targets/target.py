@@ -37,6 +37,8 @@ class Target:
         hardware: what the integer unit wants of a quantized model.
         alignment: bytes to which tensors in the arena and constants are aligned; a power of two.
         link: how code is compiled and linked for a chip that is not the host's; None: the host's tools do it.
+        baseline: what selects the weakest processor of the family in the host's C compiler, for the entry functions of
+            a target without a link recipe.
         emulator: what runs it on another machine; None where nothing does.
         cpu_check: how the code itself finds out whether the processor can run it; empty: it does not.
     """
@@ -52,6 +54,7 @@ class Target:
     hardware: HardwareSpec = field(default_factory=HardwareSpec)
     alignment: int = 16
     link: LinkRecipe | None = None
+    baseline: tuple[str, ...] = ()
     emulator: Emulator | None = None
     cpu_check: CpuCheck = field(default_factory=CpuCheck)
 

@@ -122,6 +122,7 @@ class X86Family(TargetFamily):
             cpu_flags=flags,
             machine="x86_64",
             alignment=64,
+            baseline=("-march=x86-64",),
             cpu_check=x86_cpu_check(flags),
         )
 

@@ -44,7 +44,7 @@ def machine_code(interface: Interface, program: Program, target: Target) -> Mach
         parts = ["entry.part.o"]  # no name of a module has a dot
         (folder / f"{name}.h").write_text(header_text(interface, program), encoding="utf-8")
         (folder / "entry.c").write_text(entry_source(interface, program), encoding="utf-8")
-        run_tool([compiler, *ENTRY_FLAGS, "-c", "entry.c", "-o", parts[0]], folder)
+        run_tool([compiler, *target.baseline, *ENTRY_FLAGS, "-c", "entry.c", "-o", parts[0]], folder)
         kernels = build_objects((f.primitive for f in program.functions), target.tvm_target())
         for number, data in enumerate(kernels):
             parts.append(f"kernels{number}.part.o")

@@ -26,7 +26,8 @@ CORTEX_M = (
 )
 
 
-@pytest.mark.parametrize("target", [pytest.param(t, marks=[] if "m4" in t else pytest.mark.slow) for t in CORTEX_M])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", CORTEX_M)
 def test_frames_are_those_that_llvm_notes_for_debuggers(target: str) -> None:
     parsed = Target.parse(target)
     program = lower_program(planned(residual_net(), parsed), parsed)

@@ -14,9 +14,12 @@ from qcc.ir import F32, Builder, Module, Stage, TensorType, evaluate, ops
 from qcc.targets import Target
 from qcc.targets.cortex_m_family import LINKER_SCRIPT
 from qcc.targets.emission.elf import read_object
-from qcc.targets.emission.header import ERROR_CPU, OK
+from qcc.targets.emission.header import ERROR_CPU, OK, header_text
+from qcc.targets.emission.interface import interface_of
+from qcc.targets.emission.machine_code import entry_source
+from qcc.targets.emission.program import lower_program
 from qcc.targets.emulation import EmulatedModel, Request
-from tests.targets.compiled import compiled_once
+from tests.targets.compiled import compiled, compiled_once, planned
 from tests.targets.entry_code import beyond_baseline, entry_instructions
 from tests.targets.integer_modules import random_inputs, residual_net
 from tests.targets.linked_program import linked_with
@@ -270,7 +273,7 @@ def test_an_older_glibc_loads_the_x86_library(tmp_path: Path, tool: Callable[[st
 
 
 ALL = (*TARGETS, "armv7-linux-gnueabihf@cortex-a15", f"{AARCH64}@neoverse-v2", *(f"x86_64-linux-gnu+{x}" for x in X86))
-NOT_SLOW = (f"{AARCH64}+dotprod", M4, "x86_64-linux-gnu+avx2")
+NOT_SLOW = (M4, "x86_64-linux-gnu+avx2")
 
 
 @pytest.mark.parametrize("target", [pytest.param(t, marks=[] if t in NOT_SLOW else pytest.mark.slow) for t in ALL])
@@ -283,6 +286,46 @@ def test_the_entry_functions_are_for_the_weakest_processor_of_the_family(
     instructions = entry_instructions(tmp_path / "a.a", "residual_net", disassembler)
     assert len(instructions) > 40
     assert beyond_baseline(target, instructions) == []
+
+
+@pytest.mark.slow
+def test_a_compiler_that_is_set_to_a_newer_processor_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: Callable[[str], str]
+) -> None:
+    """Distributions choose what their compiler makes code for where nothing is said."""
+    compiler = tmp_path / "newer-cc"
+    compiler.write_text(f'#!/bin/sh\nexec {tool("gcc")} -march=x86-64-v3 -O3 "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    (tmp_path / "a.a").write_bytes(compiled(residual_net(), "x86_64-linux-gnu+avx2").files["libresidual_net.a"])
+    instructions = entry_instructions(tmp_path / "a.a", "residual_net", tool("objdump"))
+    assert beyond_baseline("x86_64-linux-gnu", instructions) == []
+
+
+STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "target"),
+    [
+        ("gcc", "x86_64-linux-gnu+avx512-vnni"),
+        ("clang", "x86_64-linux-gnu+avx512-vnni"),
+        pytest.param("clang", f"{HVX}66", marks=pytest.mark.slow),
+        pytest.param("clang", M55, marks=pytest.mark.slow),
+        pytest.param("clang", ARMV7, marks=pytest.mark.slow),
+        pytest.param("aarch64-linux-gnu-gcc", f"{AARCH64}+i8mm", marks=pytest.mark.slow),
+    ],
+)
+def test_entry_functions_are_clean(compiler: str, target: str, tmp_path: Path, tool: Callable[[str], str]) -> None:
+    module, parsed = residual_net(), Target.parse(target)
+    planned_module = planned(module, parsed)
+    interface, program = interface_of(planned_module), lower_program(planned_module, parsed)
+    (tmp_path / "residual_net.h").write_text(header_text(interface, program))
+    (tmp_path / "entry.c").write_text(entry_source(interface, program))
+    flags = [f"--target={parsed.triple}"] if compiler == "clang" else []
+    if parsed.link is not None:
+        flags += next(c.baseline for c in parsed.link.compilers if c.program == compiler)
+    subprocess.run([tool(compiler), *flags, *STRICT, "-ffreestanding", "-c", "entry.c"], cwd=tmp_path, check=True)
 
 
 @pytest.mark.slow
