@@ -75,12 +75,22 @@ def quantized(source: Path, images: Array, activations: str, per_channel: bool, 
         weight_type=quantization.QuantType.QInt8,
     )
     model = onnx.load(path)
-    softmax = [n for n in model.graph.node if n.op_type == "Softmax"]
-    if softmax:
-        del model.graph.output[:]
-        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(softmax[0].input[0]))
+    for softmax in [n for n in model.graph.node if n.op_type == "Softmax"]:
+        cut_at(model.graph, softmax.input[0])
     onnx.save(model, path)
     return path
+
+
+def cut_at(graph: onnx.GraphProto, output: str) -> None:
+    """Make a tensor the graph's only output, and drop what it does not need."""
+    needed, kept = {output}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    del graph.node[:], graph.output[:]
+    graph.node.extend(reversed(kept))
+    graph.output.append(onnx.helper.make_empty_tensor_value_info(output))
 
 
 def session(
