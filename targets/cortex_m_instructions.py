@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from qcc.targets import tir
 from qcc.targets.cortex_m_family import CORTEX_M
-from qcc.targets.helium_source import gathered
+from qcc.targets.helium_source import gathered, saturated
 from qcc.targets.instructions import DotInstruction, VectorLevel
 from qcc.targets.step_loop import StepLoop
 from qcc.targets.target import Target
@@ -101,6 +101,12 @@ class AcrossVector(DotInstruction):
         if self.dialect == "mve":
             return gathered(source, offset, repeat)
         return super().load_repeated(body, source, offset, lanes, repeat)
+
+    def saturate(self, body: Body, value: Expr, output_type: str) -> Expr | None:
+        """In C two `vqmovnb`, which need no registers for the ends of the range."""
+        return (
+            saturated(body, value, output_type) if self.dialect == "mve" and output_type in ("int8", "uint8") else None
+        )
 
     def high_product(self, body: Body, value: Expr, factor: Expr) -> Expr | None:
         """One `vmulh.s32`."""

@@ -11,15 +11,18 @@ sixteen 8 bits, each with the value of the element, extended. Lanes beyond those
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import tvm
 from tvm import tirx
+from tvm_ffi import StructuralKey
 
 from qcc.ir import TargetError
 from qcc.targets import tir
-from qcc.targets.tir import Buffer, Expr
+from qcc.targets.tir import Body, Buffer, Expr
 
 LANES = "qcc_lanes"
 """The C function that joins four int32 to a vector."""
@@ -138,19 +141,38 @@ class _Expressions:
 
     def __init__(self) -> None:
         self._renamed: dict[Any, Any] = {}
+        self._named: dict[Any, Any] = {}
+        self._loads = 0
 
-    def bound(self, variable: Any, value: Expr) -> Any:
-        """The variable that holds the rewritten value instead of `variable`."""
-        vector = _vector(variable)
-        if vector is None or vector.fills:
-            return variable
-        self._renamed[variable] = tirx.Var(variable.name, value.ty)
-        return self._renamed[variable]
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Within this context values get names that are not known outside."""
+        outside = dict(self._named)
+        yield
+        self._named = outside
+
+    def bind(self, variable: Any, node: Any) -> Any:
+        """The statement that gives a value its name, for later uses of the value too.
+
+        The simplifier put the value into these; behind a load memory may have changed.
+        """
+        vector, loads = _vector(variable), self._loads
+        value = self(node)
+        if vector is None:
+            return tirx.Bind(variable, value)
+        if not vector.fills:
+            self._renamed[variable] = tirx.Var(variable.name, value.ty)
+        held = self._renamed.get(variable, variable)
+        if loads == self._loads and not isinstance(value, tirx.Var):
+            self._named[StructuralKey(node)] = held
+        return tirx.Bind(held, value)
 
     def __call__(self, node: Any) -> Expr:
         """The expression that stands for `node`."""
         if isinstance(node, tirx.Var):
             return self._renamed.get(node, node)
+        if self._named and _lanes(node) > 1 and (name := self._named.get(StructuralKey(node))) is not None:
+            return name
         if isinstance(node, tirx.Shuffle):
             return self._shuffle(node)
         vector = _vector(node)
@@ -175,6 +197,7 @@ class _Expressions:
         if isinstance(node, tirx.Select):
             return tirx.Select(self(node.condition), self(node.true_value), self(node.false_value))
         if isinstance(node, tvm.ir.TensorLoad):
+            self._loads += 1
             return tirx.BufferLoad(node.source, [self(index) for index in node.indices])
         return self._call(node, None) if isinstance(node, tvm.ir.Call) else node
 
@@ -188,6 +211,7 @@ class _Expressions:
     def _load(self, node: Any, vector: Vector) -> Expr:
         """One load; a vector that is an element of a local array is read as it is."""
         (index,) = node.indices
+        self._loads += 1
         if _lanes(index) == 1:
             return tirx.BufferLoad(node.source, [self(index)])
         predicate = _some(vector)
@@ -258,18 +282,23 @@ class _Statements:
         if isinstance(node, tirx.SeqStmt):
             return tirx.SeqStmt([self(part) for part in node.seq])
         if isinstance(node, tirx.For):
-            return tirx.For(node.loop_var, node.min, self._expression(node.extent), node.kind, self(node.body))
+            extent = self._expression(node.extent)
+            return tirx.For(node.loop_var, node.min, extent, node.kind, self._block(node.body))
         if isinstance(node, tirx.IfThenElse):
-            otherwise = None if node.else_case is None else self(node.else_case)
-            return tirx.IfThenElse(self._expression(node.condition), self(node.then_case), otherwise)
+            otherwise = None if node.else_case is None else self._block(node.else_case)
+            return tirx.IfThenElse(self._expression(node.condition), self._block(node.then_case), otherwise)
         if isinstance(node, tirx.AttrStmt):
-            return tirx.AttrStmt(node.node, node.attr_key, node.value, self(node.body))
+            return tirx.AttrStmt(node.node, node.attr_key, node.value, self._block(node.body))
         if isinstance(node, tirx.Bind):
-            value = self._expression(node.value)
-            return tirx.Bind(self._expression.bound(node.var, value), value)
+            return self._expression.bind(node.var, node.value)
         if isinstance(node, tirx.BufferStore):
             return self._store(node)
         return tirx.Evaluate(self._expression(node.value)) if isinstance(node, tirx.Evaluate) else node
+
+    def _block(self, node: Any) -> Any:
+        """The statement that stands for `node`, a block of its own."""
+        with self._expression.scope():
+            return self(node)
 
     def _store(self, node: Any) -> Any:
         """One store, of as many bits of each lane as the memory has."""
@@ -299,6 +328,16 @@ def _rewritten(function: Any) -> Any:
     if tir.HELIUM not in function.attrs:
         return function
     return tirx.PrimFunc(function.params, _Statements()(function.body), function.ret_type, function.attrs)
+
+
+def saturated(body: Body, value: Expr, output_type: str) -> Expr:
+    """Four int32 lanes whose low bytes are the value within the range of `output_type`, int8 or uint8."""
+    halves = tirx.call_pure_extern("int16x8", "vqmovnbq_s32", tir.reinterpret(value, "int16x8"), value)
+    halves = body.let("halves", halves)
+    name = "vqmovnbq_s16" if output_type == "int8" else "vqmovunbq_s16"
+    kept = f"{output_type}x16"
+    found = tirx.call_pure_extern(kept, name, tir.reinterpret(halves, kept), halves)
+    return tir.reinterpret(found, "int32x4")
 
 
 def gathered(source: Buffer, offset: Expr, repeat: int) -> Expr:
