@@ -51,11 +51,14 @@ static inline uint32_t qcc_rotate_right(uint32_t word, int bits) {
 """
 
 _MVE = """\
+#if !defined(__ARM_FEATURE_MVE)
+#error "no Helium: compile for a Cortex-M55, with gcc and clang by -mcpu=cortex-m55 and -mfloat-abi=softfp or hard"
+#endif
 #include <arm_mve.h>
 """
 
 _LANES = """
-/* Four lanes as a vector. */
+/* Four lanes as a vector; some compilers exchange the halves that vcreateq_s32 is given (gcc 12). */
 static inline int32x4_t qcc_lanes(int32_t a, int32_t b, int32_t c, int32_t d) {
     return vsetq_lane_s32(d, vsetq_lane_s32(c, vsetq_lane_s32(b, vdupq_n_s32(a), 1), 2), 3);
 }
