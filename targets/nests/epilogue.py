@@ -177,7 +177,7 @@ class EpilogueEmitter:
     def packed(self, body: Body, values: list[Expr]) -> Expr | None:
         """The results of several vectors as one, where the machine narrows them together with saturation."""
         rescale = self.epilogue.rescale
-        if rescale is None:
+        if rescale is None or self.epilogue.output_type not in ("int8", "uint8"):
             return None
         narrow = self.dot.narrow(body, values, self.epilogue.output_type)
         info = np.iinfo(self.epilogue.output_type)

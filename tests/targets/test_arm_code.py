@@ -41,6 +41,16 @@ def inner_loop(level: str, depth: int, product: str) -> list[str]:
     return max(loops, key=lambda lines: sum(line.startswith(product) for line in lines))
 
 
+@pytest.mark.parametrize("level", ARM_LEVELS)
+def test_rescales_to_32_bits_are_narrowed_by_no_instruction(level: str) -> None:
+    table = ARM_LEVELS[level]
+    epilogue = Epilogue("int32", rescale_for(np.full(64, 40), -3, -(2**31), 2**31 - 1))
+    spec = Convolution("words", (1, 3, 3, 16), 64, "int8", epilogue)
+    text = build_assembly([convolution(spec, table.dot)], table.target())
+    assert "words" in text
+    assert not re.search("qxtu?n|qmovu?n", text)
+
+
 @pytest.mark.parametrize("depth", [128, 192, 256])
 def test_the_k_loop_of_dot_products_is_what_an_expert_would_write(depth: int) -> None:
     loop = inner_loop("dotprod", depth, "sdot")
