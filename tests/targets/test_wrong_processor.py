@@ -87,6 +87,7 @@ def on_board(model: EmulatedModel, machine: str) -> EmulatedModel:
     assert model.target.link is not None
     vectors, flash, ram = BOARDS[machine]
     script = LINKER_SCRIPT.format(machine=machine, flash=flash, ram=ram).replace("0x00000000", vectors)
+    script = script.replace("end + 64K", "end + 2K")  # enough for this model, and what the smallest board has
     return replace(model, target=replace(model.target, link=replace(model.target.link, script=script)))
 
 
