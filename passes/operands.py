@@ -15,6 +15,9 @@ MAY_WRAP = "may-wrap"
 #: The topic of the note with the operation of the model file, where several kernels compute one operation of the IR.
 KERNEL = "kernel"
 
+#: How that note ends where a file asks for the kernel of 16-bit codes whose scales are powers of two.
+POWERS_OF_TWO = "pot_scale_int16"
+
 
 class FloatPattern(Pattern):
     """Base of rules about real arithmetic: tried in the float stage, on float results only."""

@@ -14,6 +14,7 @@ from ..realizer import Realizer, realizes
 from ..rescales import WHOLE, Into, fixed_point
 from .bounds import activation_bounds
 from .rescales import twice_rounded
+from .shifted_sums import is_shifted, shifted_codes
 
 
 def result_into(op: ops.Binary) -> Into:
@@ -68,8 +69,17 @@ def shifted_sum(r: Realizer, op: ops.Add | ops.Sub, a: Codes, b: Codes, ratios: 
     twice_rounded(r, total, ratios[2], result_into(op), result=op.result)
 
 
+@realizes(ops.Add, ops.Sub, profiles=("litert-ref",))
+def add_or_shift(r: Realizer, op: ops.Add | ops.Sub) -> None:
+    """Realize a sum or difference as LiteRT, which has a kernel of its own for 16 bits and powers of two."""
+    a, b = operands(r, op)
+    if is_shifted(op, a, b):
+        shifted_codes(r, op, a, b, result_into(op))
+    else:
+        add(r, op)
+
+
 @realizes(ops.Add, profiles=("tflm",))
-@realizes(ops.Sub, profiles=("litert-ref",))
 def add(r: Realizer, op: ops.Add | ops.Sub) -> None:
     """Realize a sum or difference whose ratios are formed in binary64."""
     a, b = operands(r, op)

@@ -85,21 +85,36 @@ def clamp_without_rescale(r: Realizer, op: ops.Clamp) -> None:
 def leaky_relu(r: Realizer, op: ops.LeakyRelu) -> None:
     """Realize `MBQM(x, s_x / s_y)` above zero, `MBQM(x, α·s_x / s_y)` below; both factors in binary32."""
     own, to = op.x.type.uniform(), op.result.type.uniform()
-    s_x, s_y, alpha = np.float32(own.scale), np.float32(to.scale), np.float32(op.alpha)
-    above, below = float(s_x / s_y), float(s_x * alpha / s_y)
-    if own.storage_type.bits == 8:
-
-        def function(q: Array) -> Array:
-            x = q - own.zero_point
-            return np.where(x >= 0, scaled(x, above), scaled(x, below)) + to.zero_point
-
-        table_of_codes(r, op.result, op.x, function)
+    if own.storage_type.bits > 8:
+        leaky_relu_of_16_bits(r, op, signed=False)
         return
+    above, below = _leaky_factors(op)
+
+    def function(q: Array) -> Array:
+        x = q - own.zero_point
+        return np.where(x >= 0, scaled(x, above), scaled(x, below)) + to.zero_point
+
+    table_of_codes(r, op.result, op.x, function)
+
+
+def _leaky_factors(op: ops.LeakyRelu) -> tuple[float, float]:
+    """Return s_x / s_y and α·s_x / s_y in binary32."""
+    s_x, s_y = (np.float32(v.type.uniform().scale) for v in (op.x, op.result))
+    return float(s_x / s_y), float(s_x * np.float32(op.alpha) / s_y)
+
+
+def leaky_relu_of_16_bits(r: Realizer, op: ops.LeakyRelu, signed: bool) -> None:
+    """Realize LEAKY_RELU without a table; `signed` says where the sign of a negative α goes.
+
+    Signed, it is the multiplier's, so that the first rounding's ties go up in the result; else the product's.
+    """
+    own, to, name = op.x.type.uniform(), op.result.type.uniform(), op.result.name
+    above, below = _leaky_factors(op)
     positive, negative = halves(r, op.result, op.x, own)
-    left = twice_rounded(r, positive, above, WHOLE, name=f"{op.result.name}_above")
-    right = twice_rounded(r, negative, abs(below), WHOLE, name=f"{op.result.name}_below")
-    combine = ops.Sub if below < 0 else ops.Add
-    total = r.emit(combine, left, right, name=f"{op.result.name}_sum")
+    left = twice_rounded(r, positive, above, WHOLE, name=f"{name}_above")
+    right = twice_rounded(r, negative, below if signed else abs(below), WHOLE, name=f"{name}_below")
+    combine = ops.Sub if below < 0 and not signed else ops.Add
+    total = r.emit(combine, left, right, name=f"{name}_sum")
     fixed_point(r, total, np.array(1), np.array(0), Into.of(to), "half_up", result=op.result)
 
 

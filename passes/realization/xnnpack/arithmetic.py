@@ -11,7 +11,7 @@ from qcc.ir import I8, U8, Array, ops
 from ..operands import Codes
 from ..realizer import Realizer, realizes
 from ..rescales import WHOLE, Into, fixed_point, in_floats
-from ..tflite.arithmetic import add as reference_sum
+from ..tflite.arithmetic import add_or_shift as reference_sum
 from ..tflite.arithmetic import exact_product, multiply_narrow, operands
 from ..tflite.codes import table_of_codes
 from .bounds import output_into

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qcc.ir import I8, U8, Array, Value, ops
+from qcc.ir import I8, I16, U8, Array, Value, ops
 
 from ...operands import KERNEL
 from ..multipliers import multipliers
@@ -15,7 +15,7 @@ from ..realizer import Realizer, realizes
 from ..rescales import Into, fixed_point
 from ..tflite.codes import clamp as reference_clamp
 from ..tflite.codes import leaky_relu as reference_leaky_relu
-from ..tflite.codes import limited_codes, table_of_codes
+from ..tflite.codes import leaky_relu_of_16_bits, limited_codes, table_of_codes
 from ..tflite.codes import requantize as reference_requantize
 from .bounds import activation_bounds
 from .vectors import by_vectors
@@ -103,6 +103,9 @@ def leaky_relu(r: Realizer, op: ops.LeakyRelu) -> None:
     above = np.float32(own.scale) / np.float32(to.scale)
     below = above * np.float32(op.alpha)
     taken = own.storage_type == to.storage_type and own.storage_type in (I8, U8) and is_taken(above)
+    if own.storage_type == I16:
+        leaky_relu_of_16_bits(r, op, signed=True)
+        return
     if not taken or not _RATIOS[0] <= abs(float(below)) <= _RATIOS[1]:
         reference_leaky_relu(r, op)
         return

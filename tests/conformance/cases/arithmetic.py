@@ -31,10 +31,33 @@ def operands(m: Maker, like: bool = False) -> tuple[Tensor, Tensor, tuple[int, .
     return a, b, shape
 
 
+def _powers_of_two(m: Maker) -> Case:
+    """Make a sum with `pot_scale_int16`: one operand has the result's scale, the other the same or a smaller one."""
+    shape = m.pick((1, 9, 7, 8), (2, 4, 32), (3, 64))
+    smaller = m.pick(0, 1, 1, 1, 2, 3, 7, 15)
+    unit, swapped, kind = 2.0 ** -m.size(10, 14), m.pick(False, True), m.pick("input", "input", "constant")
+    m.traits += [f"{shape} pot_scale_int16, 2^-{smaller} {kind}{' swapped' if swapped else ''}"]
+    y = m.builder.tensor("y", shape, m.kind, unit, 0)
+    scales = (unit * 2.0**-smaller, unit) if swapped else (unit, unit * 2.0**-smaller)
+    a = m.builder.input("a", shape, m.kind, scales[0], 0)
+    broadcast = m.op == "SUB" and m.pick(False, True)
+    other = (shape[-1],) if broadcast else shape
+    if kind == "input":
+        b = m.builder.input("b", other, m.kind, scales[1], 0)
+    else:
+        b = m.builder.constant("b", m.codes(other), scales[1], 0)
+    m.builder.op(m.op, [a, b], [y], fused_activation_function=m.activation(), pot_scale_int16=True)
+    return m.case(y)
+
+
 def _sum(m: Maker) -> Case:
+    if m.kind == "int16" and m.number % 8 in (2, 4):
+        return _powers_of_two(m)
     a, b, shape = operands(m)
     y = m.result(shape, m.stretched(0.1 * m.pick(0.5, 1, 2, 4)))
-    m.builder.op(m.op, [a, b], [y], fused_activation_function=m.activation(), pot_scale_int16=False)
+    m.builder.op(
+        m.op, [a, b], [y], fused_activation_function=m.activation(), pot_scale_int16=m.kind == "int16" and not m.powers
+    )
     return m.case(y)
 
 

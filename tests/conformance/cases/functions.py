@@ -99,6 +99,8 @@ def leaky_relu(m: Maker) -> Case:
     x = m.input("x", shape_of(m), about(m))
     y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 1, 2)))
     alpha = m.pick(0.125, 0.25, 0.01, 0.3, -0.5, 1.5)
+    if m.kind == "int16" and m.number % 4 == 2:
+        alpha = m.pick(-0.5, -1.0, -1.5, -0.75)
     m.traits += [f"α {alpha}"]
     m.builder.op("LEAKY_RELU", [x], [y], alpha=alpha)
     return m.case(y, runs=all_codes(m))

@@ -85,10 +85,12 @@ def relu6(call: Call) -> Sequence[Array]:
 
 @kernel("LEAKY_RELU")
 def leaky_relu(call: Call) -> Sequence[Array]:
+    """A negative α is applied as the negative of the product with its magnitude."""
     s_x, s_y = call.info(0).scale, call.output.scale
     x = call.centred(0)
     positive = rescale(x, *quantize_multiplier(float(s_x / s_y)))
-    negative = rescale(x, *quantize_multiplier(float(s_x * np.float32(call.options.alpha) / s_y)))
+    below = float(s_x * np.float32(call.options.alpha) / s_y)
+    negative = rescale(x, *quantize_multiplier(abs(below))) * (-1 if below < 0 else 1)
     return [finish(ints(np.where(x >= 0, positive, negative)), call.output)]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 
-from qcc.ir import Op
+from qcc.ir import I16, Op, UniformType
 from qcc.ir.ops import Add, Div, Maximum, Minimum, Mul, Pow, Sub
+from qcc.passes import KERNEL, POWERS_OF_TWO
 
 from ...problem import Unsupported
 from ..emission import Tensor
@@ -16,6 +17,18 @@ from ..node import Node
 def _fused(op_class: type[Op]) -> Callable[[Node], Tensor]:
     """Return an importer of arithmetic with a fused activation."""
     return lambda node: node.activated(op_class, node.input(0), node.input(1))
+
+
+def _sum(op_class: type[Op]) -> Callable[[Node], Tensor]:
+    """Return an importer of ADD or SUB; of 16-bit codes it says whether the file asks for powers of two."""
+
+    def imported(node: Node) -> Tensor:
+        element = node.element()
+        wide = isinstance(element, UniformType) and element.storage == I16
+        notes = ((KERNEL, f"{node.name} with {POWERS_OF_TWO}"),) if wide and node.option(POWERS_OF_TWO) else ()
+        return node.activated(op_class, node.input(0), node.input(1), notes=notes)
+
+    return imported
 
 
 def _binary(op_class: type[Op]) -> Callable[[Node], Tensor]:
@@ -44,7 +57,7 @@ def add_n(node: Node) -> Tensor:
 
 
 IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
-    "ADD": _fused(Add),
+    "ADD": _sum(Add),
     "ADD_N": add_n,
     "DIV": _fused(Div),
     "MAXIMUM": _extremum(Maximum),
@@ -52,5 +65,5 @@ IMPORTERS: dict[str, Callable[[Node], Tensor]] = {
     "MUL": _fused(Mul),
     "POW": _binary(Pow),
     "SQUARED_DIFFERENCE": squared_difference,
-    "SUB": _fused(Sub),
+    "SUB": _sum(Sub),
 }
