@@ -178,7 +178,7 @@ class DotInstruction(ABC):
         return None
 
     def narrow(self, body: Body, vectors: list[Expr], output_type: str) -> Expr | None:
-        """Int32 vectors saturated to `output_type`, of 8 bits, and joined; None: nothing is better than converting each."""
+        """Int32 vectors saturated to `output_type`, of 8 bits, and joined; None: converting each is as good."""
         del body, vectors, output_type
         return None
 
