@@ -8,6 +8,7 @@ import numpy as np
 
 from qcc.ir import Array, PassError, UniformType, Value, ops
 
+from ..operands import KERNEL
 from .movement import one_operand
 from .ort_products import NAME, ORT, define_rescale_float, narrow_codes
 from .realizer import Realizer, clamp_codes, realizes
@@ -48,9 +49,15 @@ def add(r: Realizer, op: ops.Add) -> None:
 
 @realizes(ops.Mul, profiles=ORT)
 def multiply(r: Realizer, op: ops.Mul) -> None:
-    """Realize QLinearMul: `RHE(f32(f32((a − z_a)(b − z_b)·S) + z_y))`, S = f32(f32(s_a·s_b) / s_y)."""
+    """Realize QLinearMul: `RHE(f32(f32((a − z_a)(b − z_b)·S) + z_y))`, S = f32(f32(s_a·s_b) / s_y).
+
+    The square of a Pow is a float function there, a table.
+    """
     if any(not v.type.is_quantized for v in op.operands):
         _with_constant(r, op)
+        return
+    if op.note(KERNEL) == "Pow" and op.a == op.b and op.a.type.uniform().storage_type.bits == 8:
+        define_table(r, op.result, op.a, lambda x: np.asarray(op.evaluate(x, x)))
         return
     a, b, to = (narrow_codes(v, "a product") for v in (op.a, op.b, op.result))
     one = np.array(1)

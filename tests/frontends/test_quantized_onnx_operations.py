@@ -129,6 +129,15 @@ def gemm(dtypes: tuple[Any, Any], kind: str, op_type: str, rng: np.random.Genera
     return g.model(g.node(op_type, *reads, domain=MICROSOFT, transB=1)), feeds
 
 
+def square(dtype: Any, rng: np.random.Generator) -> Case:
+    """Pow(x, 2) of every code, half of the results ties before an odd zero point is added."""
+    g, low = Graph(), int(np.iinfo(dtype).min)
+    x, y = Parameters(dtype, 2.0**-5, low + 120), Parameters(dtype, 2.0**-3, low + 123)
+    codes = np.arange(low, low + 256).astype(dtype).reshape(4, 64)
+    power = g.node("Pow", g.dequantize(g.input("x", codes.shape, dtype), x), g.constant(np.array(2, np.float32)))
+    return g.model(g.quantize(power, y)), {"x": codes}
+
+
 U8, S8 = np.uint8, np.int8
 IMAGE = (2, 5, 8, 6)
 POOL: dict[str, Any] = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}
@@ -155,6 +164,7 @@ def cases() -> dict[str, Callable[[np.random.Generator], Case]]:
     found: dict[str, Callable[[np.random.Generator], Case]] = {}
     for kind, dtype in product((RANDOM, TIES), (U8, S8)):
         tag = f"{np.dtype(dtype).name}-{kind}"
+        found[f"Pow-{np.dtype(dtype).name}"] = partial(square, dtype)
         for op in ("QLinearAdd", "QLinearMul"):
             found[f"{op}-{tag}"] = partial(pairs, op, dtype, kind)
         for name, (op, shapes, attributes) in OPERATIONS.items():

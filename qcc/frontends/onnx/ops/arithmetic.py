@@ -9,6 +9,7 @@ import numpy as np
 
 from qcc.ir import F32, I32, Op
 from qcc.ir.ops import Add, Cast, Div, Maximum, Minimum, Mul, Pow, Sqrt, Sub
+from qcc.passes import KERNEL
 
 from ..emission import Tensor
 from ..node import Node
@@ -55,7 +56,7 @@ def power(node: Node) -> Tensor:
     if b.array is not None and b.array.size == 1 and b.rank <= a.rank and not a.element.is_integer:
         exponent = float(b.array.reshape(-1)[0])
         if exponent == 2:
-            return node.emit(Mul, a, a)
+            return node.emit(Mul, a, a, notes=((KERNEL, "Pow"),))
         if exponent == 0.5:
             return node.emit(Sqrt, a)
         if exponent == 1:
