@@ -20,7 +20,7 @@ from .keep_float import KeepFloat
 from .legalize_layout import LegalizeLayout
 from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
 from .nudge_zero_points import NudgeZeroPoints
-from .operands import KEEP_FLOAT, KERNEL, POWERS_OF_TWO
+from .operands import KEEP_FLOAT, KERNEL, POWERS_OF_TWO, UNDELEGATED
 from .pipeline import DEFAULT_PASSES, Part, default_pipeline
 from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text, type_text
 from .profiles import COMMON, ArithmeticProfile, profile_named, register_profile, registered_profiles
@@ -89,6 +89,7 @@ __all__ = [  # by topic
     "KEEP_FLOAT",
     "KERNEL",
     "POWERS_OF_TWO",
+    "UNDELEGATED",
     "Part",
     "PassManager",
     "Pipeline",

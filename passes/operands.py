@@ -18,6 +18,9 @@ KERNEL = "kernel"
 #: How that note ends where a file asks for the kernel of 16-bit codes whose scales are powers of two.
 POWERS_OF_TWO = "pot_scale_int16"
 
+#: The topic of the note on operations that LiteRT's XNNPACK leaves for what the file says beside their parameters.
+UNDELEGATED = "undelegated"
+
 
 class FloatPattern(Pattern):
     """Base of rules about real arithmetic: tried in the float stage, on float results only."""

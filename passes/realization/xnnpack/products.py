@@ -6,7 +6,7 @@ import numpy as np
 
 from qcc.ir import I4, I8, I16, I32, I64, U8, Array, ops, replace_op
 
-from ...operands import KERNEL
+from ...operands import KERNEL, UNDELEGATED
 from ..multipliers import multipliers
 from ..products import SumOp, accumulate, product_scales
 from ..realizer import Realizer, realizes
@@ -35,7 +35,7 @@ def is_taken(r: Realizer, op: SumOp) -> bool:
     channels without weights.
     """
     x, w, y = op.x.type.uniform(), op.weight.type.uniform(), op.result.type.uniform()
-    if x.storage_type not in (I8, U8) or x.storage_type != y.storage_type:
+    if x.storage_type not in (I8, U8) or x.storage_type != y.storage_type or op.note(UNDELEGATED):
         return False
     narrow = w.storage_type == I4 and x.storage_type == I8 and is_fully_connected(r, op) and _even_rows(op)
     if w.storage_type != x.storage_type and not narrow:
@@ -68,6 +68,9 @@ def _left(r: Realizer, op: SumOp) -> None:
     layer = (isinstance(op, ops.Conv2d) and not grouped) or is_fully_connected(r, op)
     if _short_sums(r, op):
         op, layer, storage = replace_op(op, accumulator=I32), True, I8
+    if op.note(KERNEL) == "DEPTHWISE_CONV_2D" and storage == U8:
+        reference(r, op)
+        return
     if (layer and storage in (I8, U8)) or (isinstance(op, ops.ConvTranspose2d) and storage == U8):
         m, s = multipliers(reference_factors(op))
         if op.note(KERNEL) == "DEPTHWISE_CONV_2D" and storage == I8:

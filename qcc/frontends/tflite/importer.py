@@ -14,7 +14,7 @@ from .emission import Emitter, Tensor
 from .model_file import FileOperator, FileTensor, ModelFile
 from .node import Node
 from .ops import IMPORTERS, NEWEST_VERSIONS, importer_note
-from .tensor_types import tensor_data, tensor_type
+from .tensor_types import element_name, tensor_data, tensor_type
 from .variables import Handle, Variables
 
 
@@ -158,6 +158,7 @@ class GraphImporter:
             self.defects.add(label, f"version {operator.version} of {operator.name} is not known; read as {newest}")
         try:
             node = Node(operator, label, inputs, outputs, self.emitter, self.defects, self.variables)
+            node.undelegated = self._undelegated(operator)
             results = importer(node)
             results = (results,) if isinstance(results, Tensor) else tuple(results)
             if len(results) != len(outputs):
@@ -168,6 +169,14 @@ class GraphImporter:
         names = [t.name or f"tensor_{t.index}" for t in outputs]
         self.tensors.update(zip(operator.outputs, self.emitter.finish(names, results), strict=True))
         return None
+
+    def _undelegated(self, operator: FileOperator) -> str:
+        """Return the note of an operator that reads uint8 codes of one scale along a dimension other than 0."""
+        for tensor in (self.graph.tensors[i] for i in operator.inputs if i >= 0):
+            given = tensor.quantization
+            if given.scales.size == 1 and given.dimension and element_name(tensor.type) == "UINT8":
+                return f"{tensor.label} has quantized_dimension {given.dimension}"
+        return ""
 
     def _declared(self, node: Node, index: int, result: Tensor) -> Tensor:
         """Return a result as the file declares it, which must be of its shape and storage type.

@@ -9,7 +9,7 @@ import numpy as np
 
 from qcc.ir import SCALAR_TYPES, Array, ElementType, Op, TensorType, UniformType
 from qcc.ir.ops import Clamp, StorageCast, Tanh
-from qcc.passes import KERNEL
+from qcc.passes import KERNEL, UNDELEGATED
 
 from ..node_inputs import NodeInputs
 from ..problem import Unsupported
@@ -74,6 +74,7 @@ class Node(OptionReader, NodeInputs[Tensor]):
         outputs: what the file says of the results.
         defects: where to record what is wrong but clear.
         variables: what the model keeps from run to run.
+        undelegated: why XNNPACK leaves the operator to LiteRT's kernels, where what it reads is the reason.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Node(OptionReader, NodeInputs[Tensor]):
         self.emitter = emitter
         self.defects = defects
         self.variables = variables
+        self.undelegated = ""
 
     def integers(self, index: int, what: str) -> tuple[int, ...]:
         """Return a list of integers that must be known at import."""
@@ -123,8 +125,9 @@ class Node(OptionReader, NodeInputs[Tensor]):
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:
-        """The note that names the node's operation, for operations of the IR that several kernels compute."""
-        return ((KERNEL, self.name),)
+        """Which kernel computes the node, for operations of the IR that several kernels compute."""
+        named = (KERNEL, self.name)
+        return (named, (UNDELEGATED, self.undelegated)) if self.undelegated else (named,)
 
     @property
     def is_quantized(self) -> bool:

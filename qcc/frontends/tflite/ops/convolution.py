@@ -87,6 +87,7 @@ def transpose_conv(node: Node) -> Tensor:
         padding=(top, max(ends[0], 0), left, max(ends[1], 0)),
         output_padding=(max(-ends[0], 0), max(-ends[1], 0)),
         accumulator=accumulator(node, x, bias),
+        notes=node.notes,
     )
 
 

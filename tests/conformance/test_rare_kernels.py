@@ -1,4 +1,4 @@
-"""Weights of 4 bits, and layers of 16-bit codes without a bias: kernels that LiteRT takes for these alone."""
+"""Weights of 4 bits, layers without a bias, unusual dimensions of scales: kernels that LiteRT takes for these alone."""
 
 from __future__ import annotations
 
@@ -55,6 +55,25 @@ def convolution(m: Maker) -> Case:
     return m.case(y)
 
 
+def undelegated(m: Maker) -> Case:
+    """Return a layer or a convolution of uint8 codes whose weights have one scale along a dimension other than 0."""
+    axis = 1 if m.op == "FULLY_CONNECTED" else 3
+    shapes = {"DEPTHWISE_CONV_2D": (1, 2, 2, 20), "FULLY_CONNECTED": (20, 20)}
+    x = m.input("x", (4, 20) if axis == 1 else (1, 8, 8, 20))
+    codes = m.codes(shapes.get(m.op, (20, 2, 2, 20)))
+    w = m.builder.constant("w", codes, m.scale(0.02), m.zero_point(), axis=axis)
+    b = bias_of(m, x, w, 20, optional=False)
+    size = 9 if m.op == "TRANSPOSE_CONV" else 7
+    terms = {"DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 20}.get(m.op, 80)
+    y = m.result((4, 20) if axis == 1 else (1, size, size, 20), output_scale(m, x.scale[0] * w.scale[0], terms))
+    options: dict[str, Any] = {} if axis == 1 else {"padding": "VALID", "stride_h": 1, "stride_w": 1}
+    if m.op == "DEPTHWISE_CONV_2D":
+        options["depth_multiplier"] = 1
+    inputs = [m.numbers("shape", y.shape), w, x, b] if m.op == "TRANSPOSE_CONV" else [x, w, b]
+    m.builder.op(m.op, inputs, [y], version=3, **options)
+    return m.case(y)
+
+
 def differing(cases: list[Case]) -> list[str]:
     found = results(cases)
     return [
@@ -76,3 +95,11 @@ def test_layers_of_16_bit_codes_without_a_bias() -> None:
 @pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D"])
 def test_convolutions_of_4_bits(op: str) -> None:
     assert differing([convolution(Maker(op, "int8", n)) for n in range(100, 124)]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"])
+def test_uint8_weights_with_a_scale_along_another_dimension(op: str) -> None:
+    cases = [undelegated(Maker(op, "uint8", n)) for n in range(8)]
+    found = results(cases, ("litert-ref", "litert-xnn"))
+    assert [f"{r.profile} {r.case.label}: {r.refusal}" for r in found if r.refusal or r.comparison.wrong] == []
