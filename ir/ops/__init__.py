@@ -3,7 +3,7 @@
 from .constant import Constant, Dequantize, Quantize, Requantize, StorageCast
 from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
-from .float_arithmetic import AvgPoolFloat, SumFloat
+from .float_arithmetic import AvgPoolFloat, SumFloat, fused_multiply_add
 from .interpolation import Interpolate
 from .kernel_softmax import SoftmaxFixedPoint, SoftmaxFloatTable, SoftmaxInterpolated
 from .l2_normalization import LONGEST_NORM, L2Normalize, L2NormalizeFixedPoint
@@ -115,5 +115,6 @@ __all__ = [
     "Tanh",
     "Transpose",
     "Unary",
+    "fused_multiply_add",
     "window_positions",
 ]

@@ -71,6 +71,14 @@ def pairs(op_type: str, dtype: Any, kind: str, rng: np.random.Generator) -> Case
     return model, {name: (codes + low).astype(dtype) for name, codes in zip(feeds, ALL_PAIRS, strict=True)}
 
 
+@pytest.mark.parametrize("seed", [3, 22, 35, 37])
+def test_every_pair_of_codes_has_the_sum_of_onnxruntime(seed: int) -> None:
+    """Of these scales the last bit of the offset decides ties: a product and a sum of zero points are joined in it."""
+    model, feeds = pairs("QLinearAdd", np.uint8, RANDOM, np.random.default_rng(seed))
+    (found,) = evaluated(integer_module(model), feeds)
+    np.testing.assert_array_equal(found, session(model).run(None, feeds)[0])
+
+
 def softmax(dtype: Any, kind: str, count: int, levels: int, rng: np.random.Generator) -> Case:
     g = Graph()
     x = parameters(rng, dtype, kind)
