@@ -10,6 +10,7 @@ from qcc.ir import Array, PassError, UniformType, Value, ops
 
 from .functions import define_table
 from .multipliers import sum_shift
+from .operands import real_constant
 from .realizer import Realizer, compact, realizes
 
 
@@ -136,7 +137,7 @@ def _quotient(r: Realizer, op: ops.Div) -> None:
 @realizes(ops.Prelu)
 def prelu(r: Realizer, op: ops.Prelu) -> None:
     """Realize PReLU: a table, one a channel, or for any other slope two half-sums of which one is zero."""
-    real = r.constant(op.slope)
+    real = real_constant(r, op.slope)
     if real is None:
         raise PassError("a slope that is not a constant has no integer form", help="keep it in float")
     slope = real.astype(np.float64)

@@ -27,6 +27,14 @@ class Codes:
     known: Array | None
 
 
+def real_constant(r: Realizer, value: Value) -> Array | None:
+    """Return the real numbers of a constant, dequantized where it is codes; None for what is computed."""
+    array = r.module.constant(value)
+    if array is None or not value.type.is_quantized:
+        return array
+    return value.type.uniform().dequantize(array)
+
+
 def operand_codes(r: Realizer, value: Value, storage: ScalarType, symmetric: bool = False) -> Codes:
     """Return the codes of an operand; a real constant gets the parameters of its own range, of `storage`."""
     real = r.constant(value)

@@ -10,20 +10,13 @@ from qcc.ir import Array, PassError, UniformType, Value, ops
 
 from ..operands import KERNEL
 from .movement import one_operand
+from .operands import real_constant
 from .ort_products import NAME, ORT, define_rescale_float, narrow_codes
 from .realizer import Realizer, clamp_codes, realizes
 from .sums import count_of, total_of
 
 #: Codes that can stand for the probability 1.
 LARGEST_LEVELS = 1 << 16
-
-
-def real_constant(r: Realizer, value: Value) -> Array | None:
-    """Return the real numbers of a constant, dequantized where it is codes; None for what is computed."""
-    array = r.module.constant(value)
-    if array is None or not value.type.is_quantized:
-        return array
-    return value.type.uniform().dequantize(array)
 
 
 @realizes(ops.Add, profiles=ORT)

@@ -95,6 +95,15 @@ def test_sums_of_16_bit_activations(bias: Any, option: dict[str, Any], accumulat
         assert op.bias.type.uniform().storage.dtype == bias.dtype
 
 
+@pytest.mark.parametrize(("option", "warned"), [({}, True), ({"quantized_bias_type": "INT32"}, False)])
+def test_an_int32_bias_that_litert_takes_for_int64(option: dict[str, Any], warned: bool) -> None:
+    """The option tells LiteRT the type of a bias of 16-bit activations; without it, 64 bits are read."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        import_bytes(convolution(kind="int16", bias=np.array([1, 2, 3], np.int32), option=option))
+    assert any("does not say INT32" in str(w.message) for w in found) == warned
+
+
 def test_dequantize_then_quantize_stays_two_and_integer_quantize_is_a_requantize() -> None:
     b = TfliteBuilder()
     x = b.input("x", (1, 4), "uint8", 0.5, 7)

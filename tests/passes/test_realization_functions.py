@@ -90,6 +90,23 @@ def test_prelu(slope: Array) -> None:
     assert np.mean(found != expected) < 0.01
 
 
+@pytest.mark.parametrize("shape", [(CHANNELS,), (1,), (2, 1)], ids=["channels", "number", "rows"])
+def test_a_quantized_slope_is_the_real_one(shape: tuple[int, ...]) -> None:
+    """TFLite's PRELU has codes as slope; they mean what their scale and zero point say."""
+    type = i8(0.0137, -7)
+    slope = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    x, y = i8(0.0513, 10), i8(0.0607, -20)
+    real = one(ops.Prelu, (256, 2, CHANNELS), x, y, type.dequantize(slope))
+    builder = Builder("net", Stage.QUANTIZED)
+    value = builder.input("x", TensorType((256, 2, CHANNELS), x))
+    codes = builder.constant(slope, "c", type=TensorType(shape, type))
+    to = TensorType((256, 2, CHANNELS), y)
+    builder.output("y", builder.emit(ops.Prelu, value, codes, name="y", types=(to,)))
+    feeds = {"x": np.broadcast_to(ALL.reshape(256, 1, 1), (256, 2, CHANNELS))}
+    found, expected = (evaluate(run(m, "insert-rescale"), feeds)["y"] for m in (builder.build(), real))
+    assert np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("scale", "count"), [(0.1, 10), (0.01, 1000), (1.0, 2), (1e-4, 7), (30.0, 5)])
 @pytest.mark.parametrize("y", [i8(1 / 256, -128), i8(0.01, -100)], ids=["usual", "shared"])
 def test_softmax_is_the_rounded_probability(scale: float, count: int, y: UniformType) -> None:

@@ -12,6 +12,11 @@ from ..schema import ELEMENT_NUMBERS
 from .parameters import bias_operand, weight_operand
 from .window import dilation, padding, strides
 
+_UNNAMED = (
+    "its int32 bias asks for sums of 32 bits, as in TensorFlow Lite Micro, but the option quantized_bias_type does not "
+    "say INT32, without which LiteRT reads the bias as int64 numbers: its results are others"
+)
+
 
 def _image(node: Node, index: int) -> Tensor:
     image = node.input(index, "image")
@@ -51,7 +56,11 @@ def conv(node: Node) -> Tensor:
     if weight.rank != 4 or not weight.shape[3] or x.shape[3] % weight.shape[3]:
         raise Unsupported(f"a filter of the shape {list(weight.shape)} for an image of {list(x.shape)}")
     bias = bias_operand(node, 2, x, weight, 0)
-    return _convolution(node, x, weight, x.shape[3] // weight.shape[3], accumulator(node, x, bias), bias)
+    sums = accumulator(node, x, bias)
+    wide = isinstance(x.element, UniformType) and x.element.storage == I16
+    if wide and sums == I32 and node.option("quantized_bias_type") != ELEMENT_NUMBERS["INT32"]:
+        node.defects.add(node.label, _UNNAMED)
+    return _convolution(node, x, weight, x.shape[3] // weight.shape[3], sums, bias)
 
 
 def depthwise_conv(node: Node) -> Tensor:
