@@ -110,6 +110,13 @@ def unary(r: Realizer, op: ops.Unary) -> None:
     define_table(r, op.result, op.x, op.evaluate)
 
 
+@realizes(ops.HardSwish, profiles=ORT)
+def hard_swish(r: Realizer, op: ops.HardSwish) -> None:
+    """Realize HardSwish by the table of what it expands to: `f32(x · clamp(f32(f32(x·f32(1/6)) + 1/2), 0, 1))`."""
+    sixth, half = np.float32(1 / 6), np.float32(0.5)
+    define_table(r, op.result, op.x, lambda x: np.asarray(x * np.clip(x * sixth + half, np.float32(0), np.float32(1))))
+
+
 @realizes(ops.Pow, profiles=ORT)
 def power(r: Realizer, op: ops.Pow) -> None:
     """Realize a constant power by its table."""

@@ -146,6 +146,14 @@ def square(dtype: Any, rng: np.random.Generator) -> Case:
     return g.model(g.quantize(power, y)), {"x": codes}
 
 
+def hard_swish(dtype: Any, rng: np.random.Generator) -> Case:
+    """HardSwish of every code; by this scale some results lie as near to ties as the roundings of its parts."""
+    g, low = Graph(), int(np.iinfo(dtype).min)
+    p, codes = Parameters(dtype, 0.03, low + 120), np.arange(low, low + 256).astype(dtype).reshape(4, 64)
+    x = g.dequantize(g.input("x", codes.shape, dtype), p)
+    return g.model(g.quantize(g.node("HardSwish", x), p)), {"x": codes}
+
+
 U8, S8 = np.uint8, np.int8
 IMAGE = (2, 5, 8, 6)
 POOL: dict[str, Any] = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 1]}
@@ -173,6 +181,7 @@ def cases() -> dict[str, Callable[[np.random.Generator], Case]]:
     for kind, dtype in product((RANDOM, TIES), (U8, S8)):
         tag = f"{np.dtype(dtype).name}-{kind}"
         found[f"Pow-{np.dtype(dtype).name}"] = partial(square, dtype)
+        found[f"HardSwish-{np.dtype(dtype).name}"] = partial(hard_swish, dtype)
         for op in ("QLinearAdd", "QLinearMul"):
             found[f"{op}-{tag}"] = partial(pairs, op, dtype, kind)
         for name, (op, shapes, attributes) in OPERATIONS.items():
