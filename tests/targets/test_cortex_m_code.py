@@ -21,6 +21,7 @@ from qcc.targets.runtime import load_model
 from tests.targets.compiled import compiled
 from tests.targets.innermost_loop import busiest_loop
 from tests.targets.integer_modules import random_inputs, residual_net
+from tests.targets.outside_names import outside_names
 from tests.targets.single_layers import depthwise, pointwise, products
 
 Tool = Callable[[str], str]
@@ -71,6 +72,12 @@ def test_a_real_integer_model_has_no_floating_point_instruction(
     check_integers(artifact.files, target, tmp_path, tool)
 
 
+OUTSIDE = frozenset({"memcpy", "memset", "memmove", "__aeabi_memcpy", "__aeabi_memset", "__aeabi_memmove"})
+OUTSIDE |= {"__aeabi_ldivmod", "__aeabi_uldivmod", "__aeabi_memcpy4", "__aeabi_memclr", "__aeabi_memclr4"}
+OUTSIDE |= {f"__aeabi_{name}" for name in ("memcpy8", "memset4", "memset8", "memmove4", "memmove8", "memclr8")}
+"""What integer code may call that is not in the library: none of it computes in floats."""
+
+
 def check_integers(files: Mapping[str, bytes], target: str, folder: Path, tool: Tool) -> None:
     """Disassemble the library and look for instructions of floats."""
     (library,) = (data for name, data in files.items() if name.endswith(".a"))
@@ -82,5 +89,6 @@ def check_integers(files: Mapping[str, bytes], target: str, folder: Path, tool: 
     floats = [name + rest for name, rest in instructions if re.search(r"\.f(16|32|64)", name)]
     floats += [name + rest for name, rest in instructions if re.match(r"v(ldr|str|mov)\S*\s+s\d", name + rest)]
     assert not floats
+    assert outside_names(library, OUTSIDE) == set()
     if target == M4:
         assert not [name for name, _ in instructions if name.startswith("v")]
