@@ -40,11 +40,16 @@ class Result:
 
 def expectations(cases: Sequence[Case], profiles: Sequence[str] = PROFILES) -> dict[tuple[str, str], list[Outputs]]:
     """Return what the references give, by label of the case and profile; nothing where a reference has no kernel."""
-    wanted = [(c, p) for c in cases for p in profiles if (c.op, c.kind, p) not in NOT_IN_REFERENCE]
+    wanted = [(c, p) for c in cases for p in profiles if key_of(c, p) not in NOT_IN_REFERENCE]
     jobs = [(c, p) for c, p in wanted if p in LITERT]
     outcomes = run_litert([Job(c.model, c.runs, _resolver(c, p)) for c, p in jobs])
     found = {(c.label, p): _ran(c, p, o) for (c, p), o in zip(jobs, outcomes, strict=True)}
     return {**found, **{(c.label, p): scalar(c) for c, p in wanted if p not in LITERT}}
+
+
+def key_of(case: Case, profile: str) -> Key:
+    """Return the cell of the table that a case is for."""
+    return case.op, case.kind, profile
 
 
 def _resolver(case: Case, profile: str) -> str:
@@ -91,7 +96,7 @@ def verdicts(found: Sequence[Result]) -> dict[Key, str]:
     """Return for each operation, type and profile what was found: `exact`, or what is wrong."""
     by_key: dict[Key, list[Result]] = {}
     for result in found:
-        by_key.setdefault((result.case.op, result.case.kind, result.profile), []).append(result)
+        by_key.setdefault(key_of(result.case, result.profile), []).append(result)
     return {key: _verdict(group) for key, group in by_key.items()}
 
 
@@ -110,20 +115,33 @@ def _verdict(group: Sequence[Result]) -> str:
     )
 
 
-def unexpected(found: Mapping[Key, str]) -> list[str]:
-    """Return what is neither exact nor a known exception, and exceptions that are exact after all."""
-    wrong = [f"{key}: {text}" for key, text in found.items() if (text != "exact") != (key in EXCEPTIONS)]
-    return sorted(wrong)
+def is_exception(result: Result) -> bool:
+    """Return whether a case is one that can't be exact, by a predicate on it."""
+    known = EXCEPTIONS.get(key_of(result.case, result.profile))
+    return known is not None and known.applies(result.case)
 
 
-def table_lines(op: str) -> list[str]:
-    """Return the lines of the table for an operation, types with equal cells in one line."""
-    cells = {kind: [_cell((op, kind, profile)) for profile in PROFILES] for kind in FAMILIES[op].kinds}
+def unexpected(found: Sequence[Result]) -> list[str]:
+    """Return cases that are not exact and no exceptions, and exceptions that are exact after all."""
+    return sorted(
+        f"{r.case.label} in {r.profile}: {r.refusal or r.comparison}"
+        for r in found
+        if (r.module is None or r.comparison.wrong > 0) != is_exception(r)
+    )
+
+
+def table_lines(op: str, found: Sequence[Result]) -> list[str]:
+    """Return the lines of the table for an operation by what a run found, types with equal cells in one line."""
+    said = verdicts(found)
+    cells = {kind: [_cell((op, kind, profile), said) for profile in PROFILES] for kind in FAMILIES[op].kinds}
     lines = []
     for cell, kinds in groupby(FAMILIES[op].kinds, key=lambda kind: cells[kind]):
         lines.append("| " + " | ".join([op, ", ".join(kinds), *cell]) + " |")
     return lines
 
 
-def _cell(key: Key) -> str:
-    return NOT_IN_REFERENCE.get(key) or EXCEPTIONS.get(key) or "exact"
+def _cell(key: Key, said: Mapping[Key, str]) -> str:
+    """Return what the run found; why, where it is no surprise."""
+    if key not in said:
+        return NOT_IN_REFERENCE[key]
+    return said[key] if said[key] == "exact" or key not in EXCEPTIONS else EXCEPTIONS[key].text

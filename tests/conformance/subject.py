@@ -73,7 +73,7 @@ class Comparison:
 
 
 def compare_runs(found: Sequence[Outputs], expected: Sequence[Outputs]) -> Comparison:
-    """Compare the outputs of runs, every element."""
+    """Compare the outputs of runs: types, and every bit of every element."""
     result = Comparison()
     for ours, theirs in zip(found, expected, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -82,10 +82,9 @@ def compare_runs(found: Sequence[Outputs], expected: Sequence[Outputs]) -> Compa
 
 
 def _compare(a: Array, b: Array) -> Comparison:
-    if a.shape != b.shape or a.dtype.itemsize != b.dtype.itemsize:
+    if a.shape != b.shape or a.dtype != b.dtype:
         return Comparison(max(a.size, b.size, 1), max(a.size, b.size), np.inf)
-    differs = a != b
-    if a.dtype.kind == "f":
-        differs &= ~(np.isnan(a) & np.isnan(b))
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)  # of rank 1 at least
+    differs = a.view(f"u{a.dtype.itemsize}") != b.view(f"u{a.dtype.itemsize}")
     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))[differs]
     return Comparison(int(differs.sum()), a.size, float(distance.max(initial=0.0)))

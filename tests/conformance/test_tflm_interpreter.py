@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conformance.cases import FAMILIES, Case
+from tests.conformance.exceptions import NOT_IN_REFERENCE
 from tests.conformance.litert import BUILTIN_REF, Job, Outcome, run_litert
 from tests.conformance.tflite_builder import Array
 from tests.conformance.tflm.interpreter import TflmInterpreter
@@ -32,12 +33,24 @@ OTHER_RULES = {
 }
 """Where the two differ, and why."""
 
-SAME_RULES = [(f.op, kind) for f in FAMILIES.values() for kind in f.kinds if (f.op, kind) not in OTHER_RULES]
+NOT_COMPARED = {(op, kind) for op, kind, profile in NOT_IN_REFERENCE if profile in ("litert-ref", "tflm")}
+"""Where one of the two has no kernel."""
+
+SAME_RULES = [
+    (f.op, kind)
+    for f in FAMILIES.values()
+    for kind in f.kinds
+    if (f.op, kind) not in OTHER_RULES and (f.op, kind) not in NOT_COMPARED
+]
+
+OTHER_PRECISION = ("MUL", "SUB", "PRELU")
+"""Operations of whose factors one is formed in binary32, the other in binary64: near-ties show it."""
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(None, marks=pytest.mark.slow)])
 def test_every_element_of_every_case(count: int | None) -> None:
-    cases = [case for op, kind in SAME_RULES for case in FAMILIES[op].cases(kind, count)]
+    every = [case for op, kind in SAME_RULES for case in FAMILIES[op].cases(kind, count)]
+    cases = [case for case in every if case.op not in OTHER_PRECISION or "near-ties" not in case.label]
     outcomes = run_litert([Job(c.model, c.runs, BUILTIN_REF) for c in cases])
     wrong = [f"{c.label}: {d}" for c, o in zip(cases, outcomes, strict=True) for d in disagreements(c, o)]
     assert wrong == []

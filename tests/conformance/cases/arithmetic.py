@@ -9,22 +9,30 @@ from tests.conformance.cases.products import windowed
 from tests.conformance.tflite_builder import Array, Tensor
 
 
-def operands(m: Maker, like: bool = False) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Add two operands that broadcast, one a constant at times; return them and the result's shape."""
+def operands(m: Maker, like: bool = False, one_scale: bool = False) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Add two operands that broadcast, one a constant at times; return them and the result's shape.
+
+    Args:
+        like: whether the second has the parameters of the first.
+        one_scale: whether it has its scale, but not its zero point.
+    """
     shape = m.pick((1, 9, 7, 8), (2, 4, 32), (3, 64))
     other: tuple[int, ...] = m.pick(shape, shape, (shape[-1],), (*shape[:-1], 1), (1,), (1,) * len(shape))
+    if m.near_ties:
+        shape = other = (1, 9, 7, 8)
     a = m.input("a", shape)
-    if m.number % 6 == 5:
+    if m.number % 6 == 5 and not m.near_ties:
         m.traits.append(f"{shape} with itself")
         return a, a, shape
     parameters = a if like else None
+    pair = (a.scale, m.zero_point()) if one_scale else None
     kind = m.pick("input", "input", "constant")
     m.traits += [f"{shape} {other} {kind}"]
     if kind == "input":
-        b = m.input("b", other, like=parameters)
+        b = m.builder.input("b", other, m.kind, *pair) if pair else m.input("b", other, like=parameters)
     else:
-        scale, zero = (a.scale, a.zero_point) if like else (m.scale(0.1), m.zero_point())
-        b = m.builder.constant("b", m.codes(other), scale, zero)
+        scale, zero = (a.scale, a.zero_point) if like else pair or (m.scale(0.1), m.zero_point())
+        b = m.builder.constant("b", m.codes(other, zero=int(np.atleast_1d(zero)[0])), scale, zero)
     if m.pick(False, False, True):
         m.traits.append("swapped")
         return b, a, shape
@@ -53,8 +61,8 @@ def _powers_of_two(m: Maker) -> Case:
 def _sum(m: Maker) -> Case:
     if m.kind == "int16" and m.number % 8 in (2, 4):
         return _powers_of_two(m)
-    a, b, shape = operands(m)
-    y = m.result(shape, m.stretched(0.1 * m.pick(0.5, 1, 2, 4)))
+    a, b, shape = operands(m, one_scale=m.near_ties)
+    y = m.result_of(shape, m.output_scale(m.stretched(0.1 * m.pick(0.5, 1, 2, 4)), a.scale[0]))
     m.builder.op(
         m.op, [a, b], [y], fused_activation_function=m.activation(), pot_scale_int16=m.kind == "int16" and not m.powers
     )
@@ -73,9 +81,12 @@ def sub(m: Maker) -> Case:
 
 @family("MUL", "int8", "int16", "uint8", count=24)
 def mul(m: Maker) -> Case:
+    m.radius = 16 if m.kind != "int16" else 180
     a, b, shape = operands(m)
     spread = 60 if m.kind != "int16" else 9000
-    y = m.result(shape, m.stretched(a.scale[0] * b.scale[0] * spread * m.pick(0.3, 1, 3)))
+    about = m.stretched(a.scale[0] * b.scale[0] * spread * m.pick(0.3, 1, 3))
+    alone = m.number % 16 == 13
+    y = m.result_of(shape, m.output_scale(about, a.scale[0], b.scale[0], narrow_alone=alone))
     m.builder.op("MUL", [a, b], [y], fused_activation_function=m.activation())
     return m.case(y)
 
@@ -101,21 +112,27 @@ def _reduction(m: Maker, same: bool) -> Case:
     shape = m.pick((2, 5, 6, 4), (1, 7, 7, 8), (3, 17), (2, 3, 33))
     rank = len(shape)
     axes = m.pick((rank - 1,), (0,), (1,), (-1,), (1, 2) if rank > 2 else (1,), tuple(range(rank)))
+    if m.near_ties and not same:
+        shape, rank, axes = (8, 9, 8, 4), 4, (3,)
     keep = m.pick(True, False)
     m.traits += [f"{shape} axes {axes} keep {keep}"]
+    m.radius = 40 if m.op == "MEAN" else 16
     x = m.input("x", shape)
     reduced = {a % rank for a in axes}
     kept = [(1 if i in reduced else n) for i, n in enumerate(shape) if keep or i not in reduced]
     count = int(np.prod([shape[a] for a in reduced]))
     about = x.scale[0] * (count if m.op == "SUM" else 1) * m.pick(0.2, 0.5, 1)
-    y = m.result(kept, m.stretched(about), like=x if same else None)
+    if same:
+        y = m.result(kept, like=x)
+    else:
+        y = m.result_of(kept, m.output_scale(m.stretched(about), x.scale[0]))
     m.builder.op(m.op, [x, m.numbers("axes", axes)], [y], keep_dims=keep)
     return m.case(y)
 
 
 @family("MEAN", "int8", "int16", "uint8", count=24)
 def mean(m: Maker) -> Case:
-    return _reduction(m, same=m.pick(True, False, False))
+    return _reduction(m, same=m.pick(True, False, False) and not m.near_ties)
 
 
 @family("SUM", "int8", "int16", "uint8", count=24)
@@ -128,6 +145,19 @@ def reduce_max(m: Maker) -> Case:
     return _reduction(m, same=True)
 
 
+@family("REDUCE_MIN", "int8", "int16", "uint8", count=4)
+def reduce_min(m: Maker) -> Case:
+    return _reduction(m, same=True)
+
+
+@family("SQUARE", "int8", "int16", "uint8", count=1)
+def square(m: Maker) -> Case:
+    x = m.input("x", (3, 64))
+    y = m.result((3, 64), x.scale[0] ** 2 * 60)
+    m.builder.op("SQUARE", [x], [y])
+    return m.case(y)
+
+
 @family("ARG_MAX", "int8", "uint8", count=6)
 def arg_max(m: Maker) -> Case:
     shape = m.pick((2, 5, 6, 4), (1, 10), (2, 3, 33))
@@ -136,7 +166,7 @@ def arg_max(m: Maker) -> Case:
     m.traits += [f"{shape} axis {axis} {type}"]
     x = m.input("x", shape)
     y = m.builder.tensor("y", [n for i, n in enumerate(shape) if i != axis % len(shape)], type)
-    m.builder.op("ARG_MAX", [x, m.numbers("axis", axis)], [y], output_type=type.upper())
+    m.builder.op(m.op, [x, m.numbers("axis", axis)], [y], output_type=type.upper())
     return m.case(y)
 
 
@@ -200,10 +230,12 @@ def l2_normalization(m: Maker) -> Case:
 )
 def quantize(m: Maker) -> Case:
     before, after = m.kind.split("→")
+    m.radius = 200
     shape, widths = (2, 17, 33), {"int32": 1e-6, "int16": 1e-4, "int8": 0.02, "uint8": 0.02}
     m.kind = after
-    y = m.result(shape, m.stretched(widths[after] * m.pick(0.5, 1, 2)))
+    about = m.stretched(widths[after] * m.pick(0.5, 1, 2))
     if before == "float32":
+        y = m.result(shape, about)
         x = m.builder.input("x", shape, before)
         halves = (m.rng.integers(-600, 600, shape) / 2 * y.scale[0]).astype(np.float32)
         runs: list[dict[str, Array]] = [
@@ -215,6 +247,7 @@ def quantize(m: Maker) -> Case:
             "x", shape, before, m.scale(widths[before]), 0 if before == "int32" else m.zero_point(before)
         )
         codes = m.codes(shape, before) if before != "int32" else m.rng.integers(-(10**7), 10**7, shape).astype(np.int32)
+        y = m.result_of(shape, m.output_scale(about, x.scale[0]) if before != "int32" else m.scale(about))
         runs = [{"x": codes}]
     m.builder.op("QUANTIZE", [x], [y])
     m.kind = f"{before}→{after}"

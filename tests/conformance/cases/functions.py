@@ -33,14 +33,14 @@ def _function(m: Maker, scale: float | None, zero_point: int) -> Case:
     return m.case(y, runs=all_codes(m))
 
 
-@family("LOGISTIC", "int8", "int16", "uint8", count=16)
+@family("LOGISTIC", "int8", "int16", "uint8", count=10)
 def logistic(m: Maker) -> Case:
     if m.kind == "int16":
         return _function(m, 1 / 32768, 0)
     return _function(m, 1 / 256, m.limits()[0])
 
 
-@family("TANH", "int8", "int16", "uint8", count=16)
+@family("TANH", "int8", "int16", "uint8", count=10)
 def tanh(m: Maker) -> Case:
     if m.kind == "int16":
         return _function(m, 1 / 32768, 0)
@@ -59,19 +59,40 @@ def hard_swish(m: Maker) -> Case:
     return m.case(y, runs=all_codes(m))
 
 
-@family("ELU", "int8", count=16)
+@family("ELU", "int8", "uint8", count=12)
 def elu(m: Maker) -> Case:
     return _function(m, m.scale(about(m)), m.zero_point())
 
 
 def _rescaled(m: Maker) -> Case:
     """Make a piecewise linear function whose output may have other parameters."""
-    x = m.input("x", shape_of(m), about(m) / (4 if m.op == "RELU_N1_TO_1" else 1))
-    same = m.pick(True, False, False, False)
+    x = m.input("x", shape_of(m), about(m) / (4 if m.op.endswith("TO_1") else 1))
+    same = m.pick(True, False, False, False) and not m.near_ties
     m.traits += ["same" if same else "rescaled"]
-    y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 0.7, 2, 2, 4)), like=x if same else None)
+    about_y = m.stretched(x.scale[0] * m.pick(0.5, 0.7, 2, 2, 4))
+    y = m.result(x.shape, like=x) if same else m.result_of(x.shape, m.output_scale(about_y, x.scale[0]))
     m.builder.op(m.op, [x], [y])
     return m.case(y, runs=all_codes(m))
+
+
+@family("EXP", "int8", "uint8", count=4)
+def exponential(m: Maker) -> Case:
+    return _function(m, m.scale(0.03), m.zero_point())
+
+
+@family("LOG", "int8", "uint8", count=4)
+def logarithm(m: Maker) -> Case:
+    return _function(m, m.scale(0.03), m.zero_point())
+
+
+@family("GELU", "int8", "uint8", count=4)
+def gelu(m: Maker) -> Case:
+    return _function(m, m.scale(0.03), m.zero_point())
+
+
+@family("RELU_0_TO_1", "int8", "int16", "uint8", count=6)
+def relu_0_to_1(m: Maker) -> Case:
+    return _rescaled(m)
 
 
 @family("RELU", "int8", "int16", "uint8")
@@ -84,12 +105,12 @@ def relu6(m: Maker) -> Case:
     return _rescaled(m)
 
 
-@family("RELU_N1_TO_1", "int8", "uint8")
+@family("RELU_N1_TO_1", "int8", "int16", "uint8")
 def relu_n1_to_1(m: Maker) -> Case:
     return _rescaled(m)
 
 
-@family("ABS", "int8", "int16")
+@family("ABS", "int8", "int16", "uint8")
 def absolute(m: Maker) -> Case:
     return _rescaled(m)
 
@@ -97,7 +118,7 @@ def absolute(m: Maker) -> Case:
 @family("LEAKY_RELU", "int8", "int16", "uint8", count=16)
 def leaky_relu(m: Maker) -> Case:
     x = m.input("x", shape_of(m), about(m))
-    y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 1, 2)))
+    y = m.result_of(x.shape, m.output_scale(m.stretched(x.scale[0] * m.pick(0.5, 1, 2)), x.scale[0]))
     alpha = m.pick(0.125, 0.25, 0.01, 0.3, -0.5, 1.5)
     if m.kind == "int16" and m.number % 4 == 2:
         alpha = m.pick(-0.5, -1.0, -1.5, -0.75)
@@ -108,15 +129,18 @@ def leaky_relu(m: Maker) -> Case:
 
 @family("PRELU", "int8", "uint8", count=16)
 def prelu(m: Maker) -> Case:
+    m.radius = 30
     x = m.input("x", (1, 16, 16, 5), about(m))
     shape: tuple[int, ...] = m.pick((1, 1, 5), (1, 1, 1), (16, 16, 5))
-    a = m.builder.constant("a", m.codes(shape), m.scale(0.01), m.zero_point())
-    y = m.result(x.shape, m.stretched(x.scale[0] * m.pick(0.5, 1, 2)))
+    zero = m.zero_point()
+    a = m.builder.constant("a", m.codes(shape, zero=zero), m.scale(0.01), zero)
+    about_y, alone = m.stretched(x.scale[0] * m.pick(0.5, 1, 2)), m.number % 16 == 13
+    y = m.result_of(x.shape, m.output_scale(about_y, x.scale[0], a.scale[0], narrow_alone=alone))
     m.builder.op("PRELU", [x, a], [y])
     return m.case(y)
 
 
-@family("SOFTMAX", "int8", "int16", "uint8", "int8→int16", count=16)
+@family("SOFTMAX", "int8", "int16", "uint8", "int8→int16", count=12)
 def softmax(m: Maker) -> Case:
     before, _, after = m.kind.partition("→")
     m.kind = before

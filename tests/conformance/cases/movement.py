@@ -175,6 +175,36 @@ def split(m: Maker) -> Case:
     return m.case(*outputs)
 
 
+@family("SPLIT_V", *EVERY, count=3)
+def split_v(m: Maker) -> Case:
+    axis, sizes = m.pick((1, (1, 3, 2)), (3, (5, 7)), (-1, (4, 8)), (0, (1, 1)))
+    x = m.input("x", SHAPE)
+    outputs = []
+    for i, size in enumerate(sizes):
+        part = list(SHAPE)
+        part[axis] = size
+        outputs.append(m.result(part, like=x, name=f"y{i}"))
+    m.builder.op("SPLIT_V", [x, m.numbers("sizes", sizes), m.numbers("axis", axis)], outputs, num_splits=len(sizes))
+    return m.case(*outputs)
+
+
+@family("TILE", "int8", "uint8", count=3)
+def tile(m: Maker) -> Case:
+    counts = [m.size(1, 2) for _ in SHAPE]
+    return _moved(m, tuple(n * c for n, c in zip(SHAPE, counts, strict=True)), {"counts": counts})
+
+
+@family("BROADCAST_TO", "int8", "uint8", count=3)
+def broadcast_to(m: Maker) -> Case:
+    shape = m.pick((3, *SHAPE), SHAPE, (1, *SHAPE))
+    return _moved(m, shape, {"shape": shape}, version=3)
+
+
+@family("REVERSE_V2", *EVERY, count=3)
+def reverse_v2(m: Maker) -> Case:
+    return _moved(m, SHAPE, {"axes": [m.pick(0, 1, 2, 3)]})
+
+
 def _resize(m: Maker) -> Case:
     align, half = m.pick((False, False), (True, False), (False, True))
     size, new = (m.size(1, 7), m.size(2, 7)), (m.size(1, 13), m.size(1, 13))
@@ -186,12 +216,12 @@ def _resize(m: Maker) -> Case:
     return m.case(y)
 
 
-@family("RESIZE_BILINEAR", *EVERY, count=16)
+@family("RESIZE_BILINEAR", *EVERY, count=12)
 def resize_bilinear(m: Maker) -> Case:
     return _resize(m)
 
 
-@family("RESIZE_NEAREST_NEIGHBOR", *EVERY, count=16)
+@family("RESIZE_NEAREST_NEIGHBOR", *EVERY, count=8)
 def resize_nearest_neighbor(m: Maker) -> Case:
     return _resize(m)
 

@@ -23,11 +23,25 @@ def output_scale(m: Maker, product: float, depth: int) -> float:
     return m.scale(wanted * 2.0 ** m.rng.integers(-3, 2))
 
 
+def result_scale(m: Maker, x: Tensor, w: Tensor, depth: int, unit: int = 1) -> float:
+    """Return `output_scale` times `unit` for sums of products of two tensors, or a scale with near-ties."""
+    found = output_scale(m, x.scale[0] * w.scale[0], depth) * unit
+    if not m.near_ties:
+        return found
+    return m.output_scale(found, x.scale[0], w.scale[0], wide_sums=m.kind == "int16")
+
+
+def small(m: Maker) -> int | None:
+    """Return the radius of codes whose sums are small enough for near-ties; sums of 64 bits show them in large ones."""
+    return None if m.kind == "int16" else 4
+
+
 def weights_of(m: Maker, shape: tuple[int, ...], axis: int) -> Tensor:
     """Add weights: uint8 with a zero point; else int8, symmetric, per tensor or per channel."""
     if m.kind == "uint8":
-        return m.builder.constant("w", m.codes(shape), m.scale(0.02), m.zero_point())
-    per_channel = m.pick(True, True, False)
+        zero = m.zero_point()
+        return m.builder.constant("w", m.codes(shape, zero=zero), m.scale(0.02), zero)
+    per_channel = m.number % 16 == 5 if m.near_ties else m.pick(True, True, False)
     m.traits.append("per-channel" if per_channel else "per-tensor")
     scale = m.scales(0.02, shape[axis]) if per_channel else m.scale(0.02)
     return m.builder.constant("w", m.weights(shape), scale, axis=axis)
@@ -39,13 +53,14 @@ def bias_of(m: Maker, x: Tensor, w: Tensor, channels: int, optional: bool = True
         m.traits.append("no-bias")
         return None
     scales = np.float32(x.scale[0]) * np.asarray(w.scale, np.float32)
-    wide = 20000 if m.kind != "int16" else 4000000
+    wide = 4000000 if m.kind == "int16" else 8 if m.near_ties else 20000
     codes = m.rng.integers(-wide, wide, channels) // m.grain * m.grain
     return m.builder.constant("b", codes.astype(np.int64 if m.kind == "int16" else np.int32), scales.tolist())
 
 
 @family("CONV_2D", "int8", "int16", "uint8", count=24)
 def conv_2d(m: Maker) -> Case:
+    m.radius = small(m)
     kernel = (m.size(1, 3), m.size(1, 3))
     strides, padding = (m.size(1, 2), m.size(1, 3)), m.pick("SAME", "VALID")
     dilations = (m.size(1, 2), m.size(1, 2)) if m.kind != "uint8" and strides == (1, 1) else (1, 1)
@@ -54,7 +69,7 @@ def conv_2d(m: Maker) -> Case:
     depth, channels = groups * m.size(1, 9), groups * m.size(1, 9)
     m.traits += [f"k{kernel} s{strides} d{dilations} g{groups} {padding}"]
     x = m.input("x", (m.size(1, 2), *size, depth))
-    if m.kind == "int8" and m.number % 6 == 5:
+    if m.kind == "int8" and m.number % 6 == 5 and not m.near_ties:
         m.traits += ["computed weights"]
         w = m.builder.input("w", (channels, *kernel, depth // groups), m.kind, m.scale(0.1), 0)
     else:
@@ -62,9 +77,7 @@ def conv_2d(m: Maker) -> Case:
     terms = kernel[0] * kernel[1] * depth // groups
     b = bias_of(m, x, w, channels, optional=False)
     shape = [windowed(size[i], kernel[i], strides[i], dilations[i], padding) for i in range(2)]
-    y = m.builder.tensor(
-        "y", (x.shape[0], *shape, channels), m.kind, output_scale(m, x.scale[0] * w.scale[0], terms), m.zero_point()
-    )
+    y = m.builder.tensor("y", (x.shape[0], *shape, channels), m.kind, result_scale(m, x, w, terms), m.zero_point())
     m.builder.op(
         "CONV_2D",
         [x, w, b],
@@ -81,6 +94,7 @@ def conv_2d(m: Maker) -> Case:
 
 @family("DEPTHWISE_CONV_2D", "int8", "int16", "uint8", count=24)
 def depthwise_conv_2d(m: Maker) -> Case:
+    m.radius = small(m)
     kernel = (m.size(1, 4), m.size(1, 4))
     stride, padding = m.size(1, 2), m.pick("SAME", "VALID")
     dilation = m.pick(1, 2) if stride == 1 and m.kind != "uint8" else 1
@@ -91,7 +105,7 @@ def depthwise_conv_2d(m: Maker) -> Case:
     w = weights_of(m, (1, *kernel, depth * multiplier), 3)
     b = bias_of(m, x, w, depth * multiplier, optional=False)
     shape = [windowed(size[i], kernel[i], stride, dilation, padding) for i in range(2)]
-    scale = output_scale(m, x.scale[0] * w.scale[0], kernel[0] * kernel[1])
+    scale = result_scale(m, x, w, kernel[0] * kernel[1])
     y = m.builder.tensor("y", (x.shape[0], *shape, depth * multiplier), m.kind, scale, m.zero_point())
     m.builder.op(
         "DEPTHWISE_CONV_2D",
@@ -110,6 +124,7 @@ def depthwise_conv_2d(m: Maker) -> Case:
 
 @family("TRANSPOSE_CONV", "int8", "int16", "uint8", count=24)
 def transpose_conv(m: Maker) -> Case:
+    m.radius = small(m)
     kernel, strides = (m.size(1, 4), m.size(1, 4)), (m.size(1, 3), m.size(1, 3))
     padding, size = m.pick("SAME", "VALID"), (m.size(1, 5), m.size(1, 5))
     depth, channels = m.size(1, 6), m.size(1, 6)
@@ -119,9 +134,7 @@ def transpose_conv(m: Maker) -> Case:
     w = weights_of(m, (channels, *kernel, depth), 0)
     terms = max(1, kernel[0] * kernel[1] * depth // (strides[0] * strides[1]))
     b = bias_of(m, x, w, channels)
-    y = m.builder.tensor(
-        "y", (1, *full, channels), m.kind, output_scale(m, x.scale[0] * w.scale[0], terms), m.zero_point()
-    )
+    y = m.builder.tensor("y", (1, *full, channels), m.kind, result_scale(m, x, w, terms), m.zero_point())
     shape = m.numbers("shape", y.shape)
     inputs = [shape, w, x, b] if b else [shape, w, x]
     m.builder.op(
@@ -132,7 +145,7 @@ def transpose_conv(m: Maker) -> Case:
 
 def _layer(m: Maker, x: Tensor, channels: int, depth: int) -> tuple[Tensor, Tensor | None]:
     """Return weights and bias: of signed 8 bits also weights of 4 bits, with a zero point, or that are computed."""
-    special = m.number % 6 if m.kind == "int8" else 0
+    special = m.number % 6 if m.kind == "int8" and not m.near_ties else 0
     if special < 3:
         w = weights_of(m, (channels, depth), 0)
         return w, bias_of(m, x, w, channels)
@@ -147,14 +160,17 @@ def _layer(m: Maker, x: Tensor, channels: int, depth: int) -> tuple[Tensor, Tens
 
 @family("FULLY_CONNECTED", "int8", "int16", "uint8", count=24)
 def fully_connected(m: Maker) -> Case:
+    m.radius = small(m)
     batch, depth, channels = m.pick(1, 1, 3, 5), m.pick(1, 7, 16, 63, 300), m.size(1, 17)
+    if m.near_ties:
+        batch, depth, channels = 16, 16, 17
     shape: tuple[int, ...] = m.pick((batch, depth), (batch, depth), (batch, 1, depth))
     keep = len(shape) == 3 and m.pick(True, False)
     m.traits += [f"{batch}x{depth}x{channels} rank {len(shape)}"]
     x = m.input("x", shape)
     w, b = _layer(m, x, channels, depth)
     out = (*shape[:-1], channels) if keep else (batch, channels)
-    y = m.builder.tensor("y", out, m.kind, output_scale(m, x.scale[0] * w.scale[0], depth), m.zero_point())
+    y = m.builder.tensor("y", out, m.kind, result_scale(m, x, w, depth), m.zero_point())
     m.builder.op(
         "FULLY_CONNECTED",
         [x, w, b],
@@ -168,23 +184,25 @@ def fully_connected(m: Maker) -> Case:
 
 @family("BATCH_MATMUL", "int8", "int16", count=24)
 def batch_matmul(m: Maker) -> Case:
+    m.radius = small(m)
     rows, depth, columns = m.size(1, 6), m.pick(1, 5, 16, 40), m.size(1, 6)
     adjoint = (m.pick(True, False), m.pick(True, False))
     batch_a, batch_b = m.pick(((), ()), ((2,), (2,)), ((2, 3), (2, 3)), ((2,), (1,)))
     m.traits += [f"adj{adjoint} {batch_a} {batch_b}"]
-    known = m.number % 4 >= 2
+    known = m.number % 4 >= 2 or m.number % 16 == 13
     if known:  # a matrix of weights, whose products are many enough to hold near-ties
         rows, columns, batch_b = 16, 64, ()
         m.traits += ["constant b"]
     a = m.input("a", (*batch_a, *((depth, rows) if adjoint[0] else (rows, depth))), 0.1)
     shape = (*batch_b, *((columns, depth) if adjoint[1] else (depth, columns)))
     if known:
-        b = m.builder.constant("b", m.codes(shape), m.scale(0.1), m.pick(0, m.zero_point()))
+        zero = m.pick(0, m.zero_point())
+        b = m.builder.constant("b", m.codes(shape, zero=zero), m.scale(0.1), zero)
     else:
         symmetric = m.pick(True, False)  # XNNPACK asks for it
         m.traits += ["symmetric b"] if symmetric else []
         b = m.builder.input("b", shape, m.kind, m.scale(0.1), 0 if symmetric else m.zero_point())
-    scale = output_scale(m, a.scale[0] * b.scale[0], depth) * (256 if m.kind == "int16" else 1)
+    scale = result_scale(m, a, b, depth, 256 if m.kind == "int16" else 1)
     y = m.builder.tensor("y", (*batch_a, rows, columns), m.kind, scale, m.zero_point())
     m.builder.op("BATCH_MATMUL", [a, b], [y], version=2, adj_x=adjoint[0], adj_y=adjoint[1])
     return m.case(y)

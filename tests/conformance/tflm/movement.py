@@ -98,6 +98,21 @@ def gather(call: Call) -> Sequence[Array]:
     return [np.take(call.value(0), call.value(1), axis=call.options.axis)]
 
 
+@kernel("TILE")
+def tile(call: Call) -> Sequence[Array]:
+    return [np.tile(call.value(0), _numbers(call, 1))]
+
+
+@kernel("BROADCAST_TO")
+def broadcast_to(call: Call) -> Sequence[Array]:
+    return [np.broadcast_to(call.value(0), _numbers(call, 1))]
+
+
+@kernel("REVERSE_V2")
+def reverse(call: Call) -> Sequence[Array]:
+    return [np.flip(call.value(0), tuple(_numbers(call, 1)))]
+
+
 @kernel("SPACE_TO_DEPTH")
 def space_to_depth(call: Call) -> Sequence[Array]:
     b, (n, h, w, c) = call.options.blockSize, call.value(0).shape

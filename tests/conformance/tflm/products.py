@@ -50,9 +50,12 @@ def taps(
 
 
 def finish_sums(call: Call, sums: Ints, x: int, w: int, bias: int, channels: int, product_in_f32: bool = False) -> Ints:
-    """Return the output codes of sums whose last axis are channels: bias, rescale, zero point, clamp."""
+    """Return the output codes of sums whose last axis are channels: bias, rescale, zero point, clamp.
+
+    Unsigned kernels multiply the scales in binary32 always (§2.7).
+    """
     x_info, w_info = call.info(x), call.info(w)
-    wide = np.dtype(np.float32 if product_in_f32 else np.float64)
+    wide = np.dtype(np.float32 if product_in_f32 or x_info.type == "uint8" else np.float64)
     products = np.multiply(x_info.scale, w_info.scales, dtype=wide).astype(np.float64)
     m, e = multipliers(np.broadcast_to(products / np.float64(call.output.scale), (channels,)))
     if call.has(bias):
