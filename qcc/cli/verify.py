@@ -8,7 +8,7 @@ from qcc.artifact import Artifact
 from qcc.console import progress_bars
 from qcc.ir import UsageError, printable
 from qcc.samples import check_samples, example_samples, read_npz
-from qcc.verification import FLOAT_TOLERANCE, VerifyReport, verify
+from qcc.verification import CODE_TOLERANCE, FLOAT_TOLERANCE, VerifyReport, verify
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,5 +37,6 @@ def report_text(report: VerifyReport, folder: str, target: str, origin: str) -> 
         lines.append(f"every bit equal to the evaluator: {', '.join(report.exact)}")
     if report.difference is None and report.approximate:
         names = ", ".join(report.approximate)
-        lines.append(f"behind a float region, within {FLOAT_TOLERANCE:g} of the evaluator: {names}")
+        allowed = f"{FLOAT_TOLERANCE:g} of the largest number, {CODE_TOLERANCE} steps of codes"
+        lines.append(f"behind a float region, within {allowed} of the evaluator: {names}")
     return "\n".join(printable(line, keep="") for line in lines)
