@@ -27,13 +27,13 @@ SECONDS, BYTES = 5.0, 200 << 20
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Fail where the block takes more than `SECONDS` or Python objects of more than `BYTES`."""
+    """Fail where the block takes more than `SECONDS` of the processor or Python objects of more than `BYTES`."""
     tracemalloc.start()
-    start = time.monotonic()
+    start = time.process_time()
     try:
         yield
         assert tracemalloc.get_traced_memory()[1] < BYTES
-        assert time.monotonic() - start < SECONDS
+        assert time.process_time() - start < SECONDS
     finally:
         tracemalloc.stop()
 
@@ -155,9 +155,9 @@ def test_the_time_is_linear_where_all_tensors_have_one_name() -> None:
         x = y
     b.output(x)
     data = b.build()
-    start = time.monotonic()
+    start = time.process_time()
     module = import_bytes(data)
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
     assert len(module.ops) == 2000
 
 
@@ -252,9 +252,9 @@ def test_one_value_as_many_outputs() -> None:
     x, y = b.input("x", (1, 4), "float32"), b.tensor("y", (1, 4), "float32")
     b.op("NEG", [x], [y])
     b.output(*[y] * 16000)
-    start = time.monotonic()
+    start = time.process_time()
     module = import_bytes(b.build())
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
     assert [o.name for o in module.outputs][:3] == ["y", "y_1", "y_2"]
     assert len({o.name for o in module.outputs}) == 16000
 
