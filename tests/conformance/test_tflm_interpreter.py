@@ -57,7 +57,7 @@ def test_every_element_of_every_case(count: int | None) -> None:
 
 
 def has_other_rules(case: Case) -> bool:
-    """Return whether a case shows a difference: near-ties, or `pot_scale_int16`, which TensorFlow Lite Micro ignores."""
+    """Return whether a case shows a difference: near-ties, or `pot_scale_int16`, which TFLite Micro ignores."""
     return (case.op in OTHER_PRECISION and "near-ties" in case.label) or "pot_scale_int16" in case.label
 
 
