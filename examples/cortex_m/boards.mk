@@ -2,6 +2,8 @@
 GCC_cortex-m4 := -mcpu=cortex-m4 -mfloat-abi=soft
 GCC_cortex-m7 := -mcpu=cortex-m7 -mfloat-abi=soft
 GCC_cortex-m55 := -mcpu=cortex-m55 -mfloat-abi=soft
+# The same for C source with Helium's intrinsics, which GCC has with this convention only; the code stays integer.
+SOURCE_cortex-m55 := -mcpu=cortex-m55+nofp -mfloat-abi=softfp
 
 TARGET_cortex-m4 := thumbv7em-none-eabi
 TARGET_cortex-m7 := thumbv7em-none-eabi

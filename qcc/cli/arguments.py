@@ -130,9 +130,16 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _name(text: str) -> str:
+    """Return an argument that names something; an empty one is an error."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: give a name, or leave the option out")
+    return text
+
+
 def _cpu_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-mcpu", "--cpu", default="", metavar="CPU", help="the target's processor, as LLVM names it: TRIPLE@CPU"
+        "-mcpu", "--cpu", type=_name, metavar="CPU", help="the target's processor, as LLVM names it: TRIPLE@CPU"
     )
 
 

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples = check_samples(read_npz(arguments.calibration), module.caller_inputs, str(arguments.calibration))
     with progress_bars() as progress:
         options = CompileOptions(
-            target=with_emission(with_cpu(arguments.target, arguments.cpu), arguments.emit),
+            target=with_emission(with_cpu(arguments.target, arguments.cpu or ""), arguments.emit),
             recipe=arguments.recipe,
             arithmetic=arguments.arithmetic,
             keep_float=tuple(arguments.keep_float),

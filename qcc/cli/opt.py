@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     load_extensions(arguments)
     check_output(arguments.model, arguments.output)
     passes = parse_pipeline(arguments.pipeline)
-    target = Target.parse(arguments.target, arguments.cpu)
+    target = Target.parse(arguments.target, arguments.cpu or "")
     module = _read(arguments)
     context = PassContext(hardware=target.hardware, target=target)
     if arguments.calibration is not None:

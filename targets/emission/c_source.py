@@ -30,7 +30,22 @@ _PRELUDE = """\
 """
 
 
+_APART = """\
+/* The kernels are not inlined into the checks, which come first and run on processors that lack what kernels need. */
+#if defined(__GNUC__)
+#define QCC_APART __attribute__((noinline))
+#elif defined(__ICCARM__)
+#define QCC_APART _Pragma("inline=never")
+#else
+#define QCC_APART
+#endif
+
+"""
+
 _ACLE = """\
+#if !defined(__ARM_FEATURE_DSP)
+#error "no DSP extension: compile for a Cortex-M4, M7 or M55, with gcc and clang by -mcpu=cortex-m4"
+#endif
 #include <arm_acle.h>
 """
 
@@ -53,8 +68,9 @@ static inline uint32_t qcc_rotate_right(uint32_t word, int bits) {
 _MVE = """\
 #if !defined(__ARM_FEATURE_MVE)
 #error "no Helium: compile for a Cortex-M55, with gcc and clang by -mcpu=cortex-m55 and -mfloat-abi=softfp or hard"
-#endif
+#else
 #include <arm_mve.h>
+#endif
 """
 
 _LANES = """
@@ -97,7 +113,9 @@ def c_source(interface: Interface, program: Program) -> CSource:
     headers = "#include <math.h>\n" if program.has_float else ""
     headers += "".join(text for use, text in _NEEDS if use.search(kernels))
     prelude = _PRELUDE.format(name=program.name, alignment=program.alignment, headers=headers)
-    code = kernels + "\n" + entry_text(interface, program)
+    apart = "QCC_APART" if program.cpu_check else ""
+    prelude += _APART if apart else ""
+    code = kernels + "\n" + entry_text(interface, program, apart)
     full = "".join(_constant_text(c, c.array) for c in program.constants)
     outline = "".join(_constant_text(c, _outline(c.array)) for c in program.constants)
     return CSource(prelude + full + code, prelude + outline + code)

@@ -5,6 +5,8 @@ A model with states has NAME_reset too, and its NAME_run takes the states behind
 
 from __future__ import annotations
 
+import re
+
 from .c_text import c_type, comment
 from .interface import Interface
 from .program import Argument, Call, Copy, Place, Program
@@ -20,9 +22,17 @@ def visible_symbols(interface: Interface) -> tuple[str, ...]:
     return f"{name}_check_cpu", *reset, f"{name}_run", f"{name}_run_within"
 
 
-def entry_text(interface: Interface, program: Program) -> str:
-    """Return the definitions of NAME_check_cpu, NAME_run_within and NAME_run."""
-    return _Writer(interface, program).text()
+def entry_text(interface: Interface, program: Program, apart: str = "") -> str:
+    """Return the definitions of NAME_check_cpu, NAME_run_within and NAME_run.
+
+    Args:
+        interface: of the module.
+        program: its steps and checks.
+        apart: what keeps a function from being inlined. Where it is given the kernels, which are in the same file, are
+            called by such a function: a compiler that inlines them into the checks saves registers of the vector unit
+            before it is known that there is one.
+    """
+    return _Writer(interface, program, apart).text()
 
 
 def prototypes_text(program: Program) -> str:
@@ -44,28 +54,51 @@ def constant_declarations_text(program: Program) -> str:
 
 
 class _Writer:
-    def __init__(self, interface: Interface, program: Program) -> None:
+    def __init__(self, interface: Interface, program: Program, apart: str) -> None:
         self.interface = interface
         self.program = program
+        self.apart = apart
         self.inputs = {p.name: p.identifier for p in interface.inputs}
         self.outputs = {p.name: p.identifier for p in interface.outputs}
         self.states = {p.name: p.identifier for p in interface.states}
 
     def text(self) -> str:
+        """Return the definitions."""
         name = self.program.name
         state, given = (f"{name}_state *state, ", "state, ") if self.states else ("", "")
         signature = f"const {name}_inputs *in, {name}_outputs *out, {state}void *arena"
         within = f"{signature}, size_t arena_bytes"
-        lines = [*self._cpu_check(), *self._reset(), f"static int {name}_checked_run({within}) {{", *self._checks()]
-        for step in self.program.steps:
-            lines.append(f"    {comment(step.comment)}")
-            lines += self._call(step) if isinstance(step, Call) else [self._copy(step)]
+        steps = self._steps()
+        lines = [*self._cpu_check(), *self._reset()]
+        if self.apart:
+            known = {"in": f"const {name}_inputs *in", "out": f"{name}_outputs *out"}
+            known |= {"state": f"{name}_state *state"} if self.states else {}
+            known |= {"memory": "uint8_t *memory"} if self._needs_memory() else {}
+            used = [argument for argument in known if re.search(rf"\b{argument}\b", "\n".join(steps))]
+            parameters = ", ".join(known[argument] for argument in used) or "void"
+            lines += [f"{self.apart} static void {name}_kernels({parameters}) {{", *steps, "}", ""]
+            steps = [f"    {name}_kernels({', '.join(used)});"]
+            steps += ["    (void)memory;"] if "memory" in known and "memory" not in used else []
+        lines += [f"static int {name}_checked_run({within}) {{", *self._checks(), *steps]
         lines += [f"    return {name}_OK;", "}"]
         lines += ["", f"int {name}_run_within({within}) {{"]
         lines += [f"    return {name}_checked_run(in, out, {given}arena, arena_bytes);", "}"]
         lines += ["", f"int {name}_run({signature}) {{"]
         lines += [f"    return {name}_checked_run(in, out, {given}arena, {name}_ARENA_BYTES);", "}"]
         return "\n".join(lines) + "\n"
+
+    def _steps(self) -> list[str]:
+        """Return the calls of the kernels and the copies, in order."""
+        lines = []
+        for step in self.program.steps:
+            lines.append(f"    {comment(step.comment)}")
+            lines += self._call(step) if isinstance(step, Call) else [self._copy(step)]
+        return lines
+
+    def _needs_memory(self) -> bool:
+        """Return whether a step reads or writes the arena, be it of no bytes: tensors may have no elements."""
+        places = (p for step in self.program.steps for p in _places(step))
+        return bool(self.program.arena_bytes) or any(p.kind == "arena" for p in places)
 
     def _cpu_check(self) -> list[str]:
         """Return the definition of NAME_check_cpu."""
@@ -104,8 +137,7 @@ class _Writer:
         name = self.program.name
         pointers = ["in", "out", *(["state"] if self.states else [])]
         members = [f"in->{m}" for m in self.inputs.values()] + [f"out->{m}" for m in self.outputs.values()]
-        places = [p for step in self.program.steps for p in _places(step)]
-        needed = self.program.arena_bytes or any(p.kind == "arena" for p in places)  # tensors without elements too
+        needed = self._needs_memory()
         lines = ["    uint8_t *const memory = (uint8_t *)arena;"] if needed else []
         for group in (pointers, members):
             tests = " || ".join(f"{pointer} == NULL" for pointer in group)

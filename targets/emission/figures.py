@@ -118,13 +118,13 @@ def _deepest_stack(report: str, program: Program) -> int | None:
 
 
 def deepest_run(sizes: Mapping[str, int], name: str) -> int:
-    """Return the deepest stack of a run: an entry function, what that calls, and a kernel or the processor's check.
+    """Return the deepest stack of a run: an entry function, what that calls in a row, and a kernel.
 
     Args:
         sizes: the bytes that each function takes.
         name: of the module.
     """
     entries, apart = (f"{name}_run", f"{name}_run_within"), (f"{name}_check_cpu", f"{name}_reset")
-    called = f"{name}_checked_run"
-    inner = (size for function, size in sizes.items() if function not in (*entries, called, *apart))
-    return max(sizes.get(entry, 0) for entry in entries) + sizes.get(called, 0) + max(inner, default=0)
+    row = (f"{name}_checked_run", f"{name}_kernels")
+    inner = (size for function, size in sizes.items() if function not in (*entries, *row, *apart))
+    return max(sizes.get(entry, 0) for entry in entries) + sum(sizes.get(f, 0) for f in row) + max(inner, default=0)

@@ -98,6 +98,21 @@ def test_the_image_of_cmake_runs(cpu: str, triple: str, tmp_path: Path, tool: To
     assert_classified(run([*emulator(cpu, tool), "-kernel", "build/image.elf"], tmp_path), artifact)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("cpu", "triple"), [M4, OTHERS[1]])
+def test_images_of_c_source_are_built_and_run(cpu: str, triple: str, tmp_path: Path, tool: Tool) -> None:
+    for name in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        tool(name)
+    artifact = digits(f"{triple}+acle@{cpu}")
+    artifact.save(tmp_path / "digits")
+    options = [f"CPU={cpu}", f"MODEL={tmp_path / 'digits'}", f"BUILD={tmp_path / 'build-make'}"]
+    assert_classified(run([tool("make"), "-C", str(EXAMPLE), *options, "run"], tmp_path), artifact)
+    configure = ["-S", str(EXAMPLE), "-B", "build", f"-DCPU={cpu}", f"-DMODEL={tmp_path / 'digits'}"]
+    run([tool("cmake"), *configure, f"-DCMAKE_TOOLCHAIN_FILE={EXAMPLE / 'toolchain.cmake'}"], tmp_path)
+    run([tool("cmake"), "--build", "build"], tmp_path)
+    assert_classified(run([*emulator(cpu, tool), "-kernel", "build/image.elf"], tmp_path), artifact)
+
+
 @pytest.mark.parametrize("options", ["-mcpu=cortex-m4 -mfpu=fpv4-sp-d16", "-mcpu=cortex-m55"])
 def test_firmware_of_hardware_floats_takes_the_library(options: str, tmp_path: Path, tool: Tool) -> None:
     cpu = options.split()[0].removeprefix("-mcpu=")

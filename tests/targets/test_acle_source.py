@@ -14,12 +14,12 @@ import qcc
 from qcc.artifact import Artifact
 from qcc.cli import main
 from qcc.instruction_costs import instruction_costs
-from qcc.ir import Module, TargetError, evaluate, load_module, print_module
+from qcc.ir import F32, Builder, Module, Stage, TargetError, TensorType, evaluate, load_module, ops, print_module
 from qcc.targets import Target, tir, with_emission
 from qcc.targets.emulation.emulated_model import EmulatedModel
 from qcc.targets.lowering import build_c_source
 from qcc.targets.runtime import load_model
-from tests.targets.compiled import compiled, extreme_inputs
+from tests.targets.compiled import compiled, compiled_once, extreme_inputs
 from tests.targets.integer_modules import random_inputs, residual_net
 from tests.targets.single_layers import convolution_layer, depthwise, pointwise, products
 
@@ -76,6 +76,50 @@ def test_the_source_is_clean_and_computes_the_evaluators_bits(
     for inputs, found in zip(samples, model.run_many(samples), strict=True):
         for name, array in evaluate(module, inputs).items():
             np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def wave() -> Module:
+    """A sigmoid in binary32."""
+    b = Builder("wave", Stage.INTEGER)
+    b.output("y", b.emit(ops.Sigmoid, b.input("x", TensorType((1, 64), F32))))
+    return b.build()
+
+
+FLAGS = {
+    M4: ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+    M55: ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
+}
+"""Flags of a firmware that has floating point, with GCC's own dialect of C."""
+PLACES = {M4: (residual_net, wave), M55: (residual_net, depthwise, wave)}
+
+
+@pytest.mark.parametrize("level", ["-O1", *(pytest.param(f"-O{n}", marks=pytest.mark.slow) for n in (2, 3, "s"))])
+@pytest.mark.parametrize("target", [M4, M55])
+def test_the_checks_come_before_the_vector_unit_is_used(target: str, level: str, tmp_path: Path, tool: Tool) -> None:
+    for build in PLACES[target]:
+        module = build()
+        compiled_once(build, target).save(tmp_path / module.name)
+        source = tmp_path / module.name / f"{module.name}.c"
+        command = [tool("arm-none-eabi-gcc"), *FLAGS[target], "-mthumb", level, "-c", str(source), "-o", "model.o"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        dump = [tool("arm-none-eabi-objdump"), "-d", "model.o"]
+        listing = subprocess.run(dump, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        blocks = dict(re.findall(r"^[0-9a-f]+ <(\S+)>:\n((?:.+\n)+)", listing, re.MULTILINE))
+        kernels = {f for f in blocks if f.startswith((f"{module.name}_k_", f"{module.name}_kernels", "qcc_"))}
+        checks = set(blocks) - kernels
+        assert {f"{module.name}_run", f"{module.name}_check_cpu"} <= checks
+        assert any(re.search(r"\tv\w", blocks[f]) for f in kernels) or (target, build) == (M4, residual_net)
+        for function in checks:
+            assert not re.search(r"\tv\w", blocks[function]), f"{function} at {level}:\n{blocks[function]}"
+
+
+def test_flags_without_what_the_source_needs_are_one_error(tmp_path: Path, tool: Tool) -> None:
+    for target, cpu, message in ((M4, "cortex-m3", "no DSP extension"), (M55, "cortex-m4", "no Helium")):
+        compiled_once(residual_net, target).save(tmp_path / cpu)
+        command = [tool("arm-none-eabi-gcc"), f"-mcpu={cpu}", "-mthumb", "-c", "residual_net.c", "-o", "x.o"]
+        done = subprocess.run(command, cwd=tmp_path / cpu, capture_output=True, text=True, check=False)
+        assert done.returncode
+        assert message in done.stderr.splitlines()[0] + done.stderr.splitlines()[1]
 
 
 @pytest.mark.slow

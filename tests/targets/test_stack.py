@@ -89,6 +89,7 @@ def test_the_deepest_run_has_one_entry_function_and_one_kernel() -> None:
     sizes = {"m_run": 8, "m_run_within": 16, "m_checked_run": 40, "m_k_a": 100, "m_k_b": 60, "m_check_cpu": 500}
     assert deepest_run({**sizes, "m_reset": 900}, "m") == 16 + 40 + 100
     assert deepest_run({**sizes, "m_cpu_is_able": 120}, "m") == 16 + 40 + 120
+    assert deepest_run({**sizes, "m_kernels": 16}, "m") == 16 + 40 + 16 + 100
     assert deepest_run({"m_run": 24}, "m") == 24
 
 
