@@ -17,13 +17,14 @@ from .hardware import HardwareSpec
 from .insert_rescale import ARITHMETIC, InsertRescale
 from .intervals import Interval, interval_of
 from .keep_float import KeepFloat
+from .keep_shared_codes import KeepSharedCodes
 from .legalize_layout import LegalizeLayout
 from .manager import ALL, PassManager, Timing, check_stages, reproducer_text
 from .nudge_zero_points import NudgeZeroPoints
 from .operands import KEEP_FLOAT, KERNEL, POWERS_OF_TWO, UNDELEGATED
 from .pipeline import DEFAULT_PASSES, Part, default_pipeline
 from .pipeline_text import Pipeline, make_pass, parse_pipeline, pipeline_text, type_text
-from .profiles import COMMON, ArithmeticProfile, profile_named, register_profile, registered_profiles
+from .profiles import COMMON, ORT_DEFAULT, ArithmeticProfile, profile_named, register_profile, registered_profiles
 from .propagate_ranges import PropagateRanges
 from .prove_accumulators import ProveAccumulators
 from .quantize_weights import QuantizeWeights
@@ -54,6 +55,7 @@ __all__ = [  # by topic
     "FoldConstants",
     "FuseActivation",
     "KeepFloat",
+    "KeepSharedCodes",
     "LegalizeLayout",
     # which there are
     "ENTRY_POINTS",
@@ -68,6 +70,7 @@ __all__ = [  # by topic
     # arithmetic profiles
     "ARITHMETIC",
     "COMMON",
+    "ORT_DEFAULT",
     "ArithmeticProfile",
     "profile_named",
     "register_profile",

@@ -10,8 +10,12 @@ from .pipeline_text import Pipeline, make_pass
 
 
 class Part(Enum):
-    """A part of a compilation: what a float module becomes; ABSORB is for one whose quantization is operations."""
+    """A part of a compilation: what a float module becomes.
 
+    ABSORB is for one whose quantization is operations; SHARED_CODES comes first in the profile `ort-default`.
+    """
+
+    SHARED_CODES = "shared-codes"
     FLOAT = "float"
     ABSORB = "absorb"
     QUANTIZE = "quantize"
@@ -20,6 +24,7 @@ class Part(Enum):
 
 #: The passes of each part. Those of `Part.TARGET` are registered by `qcc.targets`.
 DEFAULT_PASSES: dict[Part, tuple[str, ...]] = {
+    Part.SHARED_CODES: ("keep-shared-codes",),
     Part.FLOAT: (
         "canonicalize",
         "fold-constants",

@@ -15,6 +15,9 @@ COMMON = "common"
 SINGLE = "single"
 """The name of qcc's own profile."""
 
+ORT_DEFAULT = "ort-default"
+"""The name of the profile whose integer and float layers are those of ONNX Runtime's default session."""
+
 
 @dataclass(frozen=True)
 class ArithmeticProfile:
@@ -94,3 +97,11 @@ register_profile(
     )
 )
 register_profile(ArithmeticProfile("ort", "ONNX Runtime's quantized kernels on x86", floats=(F32,)))
+register_profile(
+    ArithmeticProfile(
+        ORT_DEFAULT,
+        "ONNX Runtime's default session on x86 with VNNI, one thread: int8 that is read twice in binary32",
+        base="ort",
+        floats=(F32,),
+    )
+)

@@ -11,6 +11,7 @@ import numpy as np
 from qcc.frontends import load
 from qcc.ir import Array, Module, Op, PassError, Stage, UsageError, c_identifier, ops, registered_ops
 from qcc.passes import (
+    ORT_DEFAULT,
     Part,
     Pass,
     PassContext,
@@ -145,6 +146,8 @@ def choose_pipeline(module: Module, calibrated: bool, options: CompileOptions) -
         profile = profile_options(options)
         given = {"insert-rescale": profile, "absorb-quantization": profile}
         parts = [Part.FLOAT, Part.ABSORB, Part.QUANTIZE, Part.TARGET]
+        if profile.get("profile") == ORT_DEFAULT:
+            parts.insert(0, Part.SHARED_CODES)
         return without_calibration(default_pipeline(parts, given, keep_float_options(options.keep_float)))
     recipe = load_recipe(options.recipe)
     if not calibrated:

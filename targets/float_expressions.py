@@ -70,6 +70,13 @@ def _arithmetic(function: Callable[[Expr, Expr], Expr]) -> Expression:
     return _binary(lambda a, b: Term(function(a.expr, b.expr), a.dtype))
 
 
+def _sum_or_product(function: Callable[[Expr, Expr], Expr]) -> Expression:
+    """As `_arithmetic`; where the operation is exact no compiler joins it with what makes its operands or reads it."""
+    free = _arithmetic(function)
+    exact = _arithmetic(lambda a, b: tir.alone(function(tir.alone(a), tir.alone(b))))
+    return lambda op, scope: exact(op, scope) if op.exact_floats else free(op, scope)
+
+
 def _sigmoid(x: Expr, dtype: str) -> Expr:
     one = number(1, dtype)
     return one / (one + call("exp", dtype, number(0, dtype) - x))
@@ -189,9 +196,9 @@ def _batch_norm(op: ops.BatchNorm, scope: Scope) -> Term:
 
 
 FLOAT_EXPRESSIONS: Mapping[type[Op], Expression] = {
-    ops.Add: _arithmetic(lambda a, b: a + b),
+    ops.Add: _sum_or_product(lambda a, b: a + b),
     ops.Sub: _arithmetic(lambda a, b: a - b),
-    ops.Mul: _arithmetic(lambda a, b: a * b),
+    ops.Mul: _sum_or_product(lambda a, b: a * b),
     ops.Div: _arithmetic(lambda a, b: a / b),
     ops.Pow: _binary(lambda a, b: Term(call("pow", a.dtype, a.expr, b.expr), a.dtype)),
     ops.Minimum: _binary(smaller),

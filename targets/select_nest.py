@@ -66,8 +66,11 @@ def _scalar_nest(kernel: Kernel, target: Any) -> LoweredKernel:
     """The nests of `targets/portable`."""
     from qcc.targets.portable.elementwise import elementwise
     from qcc.targets.portable.movement import can_move, movement
+    from qcc.targets.portable.ordered_convolution import ordered_convolution
 
     anchor = kernel.anchor
+    if isinstance(anchor, Conv2d) and anchor.sum_block:
+        return ordered_convolution(kernel)
     if anchor.elementwise or isinstance(anchor, (BatchNorm, Quantize, Dequantize)):
         return elementwise(kernel, blocked=not target.emits_c)
     if can_move(anchor):

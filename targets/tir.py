@@ -72,7 +72,12 @@ def product(left: Expr, right: Expr) -> Expr:
 
     In C source the prelude forbids that (`c_source.EXACT_FLOATS`); LLVM gets a fence, since TVM lets it fuse.
     """
-    return left * right if _SPELLED.get() else fenced(left * right)
+    return alone(left * right)
+
+
+def alone(value: Expr) -> Expr:
+    """A float that no compiler joins with what makes or reads it; in C source the prelude sees to that."""
+    return value if _SPELLED.get() else fenced(value)
 
 
 def fused_multiply_add(a: Expr, b: Expr, c: Expr) -> Expr:

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import IrError
 from ..op import ANY_STAGE, Cost, Op, Operand, OptionalOperand, register
-from ..types import I32, Array, ScalarType, TensorType
+from ..types import F32, I32, Array, ScalarType, TensorType
 from .linear import check_product, finish, widened
+from .ordered_sums import blocked_sums
 
 #: Bytes of one operand that a depthwise convolution works on at a time.
 BLOCK_BYTES = 1 << 17
@@ -96,9 +97,14 @@ class Conv2d(Convolution):
     Padded positions contribute the real value 0 (code zx). Depthwise is `groups` = channels. In the integer stage the
     sum is exact and the result is of type `accumulator`; the zero points are attributes.
 
+    The order of a sum of floats is open unless `sum_block` is given: then the products are added in the order channel,
+    row, column of the weights, by fused multiply-adds from zero, in blocks of `sum_block` products (those of padding
+    count); block sums are added one to another, then the bias. Every bit of such a sum is promised.
+
     Attributes:
         groups: channel groups; weights hold C/groups input channels.
         clamp: bounds of a fused activation (real stages).
+        sum_block: products of a block, for binary32; 0: sums have no order.
         input_zero_point, weight_zero_point: integer stage only.
         accumulator: integer type of the sum.
     """
@@ -106,9 +112,15 @@ class Conv2d(Convolution):
     name = "conv2d"
     groups: int = 1
     clamp: tuple[float, float] | None = None
+    sum_block: int = 0
     input_zero_point: int = 0
     weight_zero_point: int = 0
     accumulator: ScalarType = I32
+
+    @property
+    def exact_floats(self) -> bool:  # type: ignore[override]  # not of the class: a fact of the attribute
+        """Whether its sums have an order, and so bits."""
+        return self.sum_block > 0
 
     @property
     def is_depthwise(self) -> bool:
@@ -120,10 +132,15 @@ class Conv2d(Convolution):
         x, w = self.x.type, self.weight.type
         check_convolution(self, x, w, self.bias.type if self.bias else None, self.groups)
         height, width = self.window_shape(x, self.kernel)
+        if self.sum_block < 0 or (self.sum_block and any(v.type.element != F32 for v in self.operands)):
+            raise IrError(f"conv2d: sums in blocks of {self.sum_block} products", help="only those of f32 have blocks")
         return (TensorType((x.shape[0], height, width, w.shape[0]), product_element(self)),)
 
     def evaluate(self, x: Array, w: Array, b: Array | None = None) -> Array:  # type: ignore[override]  # operands by name
         """Sum over taps by matrix products: float32, or exact integers through floating-point BLAS."""
+        if self.sum_block:
+            y = self.ordered(self.pad(x, 0.0), w, self.window_shape(self.x.type, self.kernel))
+            return finish(y, b, self.clamp, True, self.accumulator)
         xw, wp = widened(x, w, (self.input_zero_point, self.weight_zero_point), (1, 2, 3))
         xp = self.pad(xw, 0.0)
         kernel = w.shape[1], w.shape[2]
@@ -159,6 +176,20 @@ class Conv2d(Convolution):
                 matrix = w[group * outputs : (group + 1) * outputs].reshape(outputs, -1)
                 rows = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
                 y[n, ..., group * outputs : (group + 1) * outputs] = (rows @ matrix.T).reshape(*size, outputs)
+        return y
+
+    def ordered(self, x: Array, w: Array, size: tuple[int, int]) -> Array:
+        """Sum in blocks, image by image and group by group."""
+        depth, outputs = w.shape[3], w.shape[0] // self.groups
+        y = np.empty((x.shape[0], *size, w.shape[0]), np.float32)
+        for n in range(x.shape[0]):
+            views = [view for _, _, view in self.taps(x[n : n + 1], (w.shape[1], w.shape[2]), size)]
+            for group in range(self.groups):
+                channels = range(group * depth, (group + 1) * depth)
+                columns = [view[0, ..., channel].reshape(-1) for channel in channels for view in views]
+                own = slice(group * outputs, (group + 1) * outputs)
+                matrix = w[own].transpose(0, 3, 1, 2).reshape(outputs, -1)
+                y[n, ..., own] = blocked_sums(columns, matrix, self.sum_block).reshape(*size, outputs)
         return y
 
     def cost(self) -> Cost:

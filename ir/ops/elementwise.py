@@ -53,10 +53,32 @@ class Binary(Op):
         return y if self.clamp is None else np.clip(y, *self.clamp).astype(y.dtype)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SumOrProduct(Binary):
+    """Base of sums and products, which compilers join to fused multiply-adds where no bits are promised.
+
+    Attributes:
+        clamp: bounds of a fused activation (real stages).
+        exact: on floats, operands and result are rounded one by one, so that every bit is promised.
+    """
+
+    exact: bool = False
+
+    @property
+    def exact_floats(self) -> bool:  # type: ignore[override]  # not of the class: a fact of the attribute
+        """Whether it keeps every rounding."""
+        return self.exact
+
+
 @register
 @dataclass(frozen=True, kw_only=True)
-class Add(Binary):
-    """Sum: `y = a + b`."""
+class Add(SumOrProduct):
+    """Sum: `y = a + b`.
+
+    Attributes:
+        clamp: bounds of a fused activation (real stages).
+        exact: on floats, operands and result are rounded one by one, so that every bit is promised.
+    """
 
     name = "add"
 
@@ -79,8 +101,13 @@ class Sub(Binary):
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class Mul(Binary):
-    """Product: `y = a · b`."""
+class Mul(SumOrProduct):
+    """Product: `y = a · b`.
+
+    Attributes:
+        clamp: bounds of a fused activation (real stages).
+        exact: on floats, operands and result are rounded one by one, so that every bit is promised.
+    """
 
     name = "mul"
 

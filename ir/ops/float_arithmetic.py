@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IrError
+from ..float_rounding import fused_multiply_add
 from ..op import Op, Operand, Stage, register
 from ..types import F32, Array, ScalarType, TensorType, UniformType
 from .elementwise import broadcast
@@ -15,23 +16,6 @@ from .rescaling import check_bounds, check_finite
 
 #: Of the codes of a mean: 2^16 of them, each below 2^17 steps, add up to a finite binary32 number.
 LARGEST_SCALE = 2.0**94
-
-
-def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
-    """Return `a·b + c` of binary32 numbers rounded once, as C's fmaf.
-
-    The product is exact in binary64. The sum is rounded there to odd (Boldo and Melquiond 2008): an inexact sum whose
-    last bit is 0 takes the neighbour on the side of the error, so that rounding it again to binary32 rounds once.
-    """
-    product = a.astype(np.float64) * b.astype(np.float64)
-    addend = np.asarray(c, np.float32).astype(np.float64)
-    total = np.asarray(product + addend)
-    part = total - product
-    error = (product - (total - part)) + (addend - part)
-    even = (np.ascontiguousarray(total).view(np.int64).reshape(total.shape) & 1) == 0
-    toward = np.where(error > 0, np.inf, -np.inf)
-    odd = np.where((error != 0) & even, np.nextafter(total, toward), total)
-    return np.asarray(odd.astype(np.float32))
 
 
 @register

@@ -13,7 +13,7 @@ examples:
   qcc import model.onnx -o model.qir && qcc opt model.qir -p "canonicalize,fold-batch-norm"
 """
 
-PROFILES = ("single", "tflm", "litert-ref", "litert-xnn", "ort")
+PROFILES = ("single", "tflm", "litert-ref", "litert-xnn", "ort", "ort-default")
 """Names of the arithmetic profiles that come along; a test holds them and `qcc.passes` together."""
 
 SAMPLES = """\
