@@ -12,7 +12,8 @@ from .operands import KEEP_FLOAT
 from .quantization_rules import per_tensor, selects
 from .registry import register_pass
 
-REASON = "its operand or result is int8 codes that are not read once"
+#: Of the operands or the result of what stays in float: codes that are not read exactly once.
+REASON = "int8 codes read twice"
 
 #: Products that one thread adds before it stores, and the columns of a product that it takes together (MLAS).
 BLOCK = 128
@@ -33,20 +34,20 @@ class KeepSharedCodes(Pass):
 
     Before:
         module @m stage float {
-          input %x : tensor<1x1x1x1x!quant.uniform<i8:f32, 0.5>>
-          %a = dequantize(%x) : tensor<1x1x1x1xf32>
+          input %x : tensor<1x1x2x1x!quant.uniform<i8:f32, 0.5>>
+          %a = dequantize(%x) : tensor<1x1x2x1xf32>
           %w = constant() {value = dense<[[[[2]]], [[[-4]]]]>} : tensor<2x1x1x1x!quant.uniform<i8:f32, 0.25>>
           %r = dequantize(%w) : tensor<2x1x1x1xf32>
-          %y = conv2d(%a, %r) : tensor<1x1x1x2xf32>
+          %y = conv2d(%a, %r) : tensor<1x1x2x2xf32>
           output %y as "y"
         }
 
     After:
         module @m stage float {
-          input %x : tensor<1x1x1x1x!quant.uniform<i8:f32, 0.5>>
-          %a = dequantize(%x) : tensor<1x1x1x1xf32>
+          input %x : tensor<1x1x2x1x!quant.uniform<i8:f32, 0.5>>
+          %a = dequantize(%x) : tensor<1x1x2x1xf32>
           %r_real = constant() {value = dense<[[[[0.5]]], [[[-1.0]]]]>} : tensor<2x1x1x1xf32>
-          %y = conv2d(%a, %r_real) {sum_block = 1} : tensor<1x1x1x2xf32>
+          %y = conv2d(%a, %r_real) {sum_block = 1} : tensor<1x1x2x2xf32> note {"keep-float" = "int8 codes read twice"}
           output %y as "y"
         }
     """

@@ -24,7 +24,6 @@ class Part(Enum):
 
 #: The passes of each part. Those of `Part.TARGET` are registered by `qcc.targets`.
 DEFAULT_PASSES: dict[Part, tuple[str, ...]] = {
-    Part.SHARED_CODES: ("keep-shared-codes",),
     Part.FLOAT: (
         "canonicalize",
         "fold-constants",
@@ -41,6 +40,7 @@ DEFAULT_PASSES: dict[Part, tuple[str, ...]] = {
         "canonicalize",
         "eliminate-dead-code",
     ),
+    Part.SHARED_CODES: ("keep-shared-codes",),
     Part.QUANTIZE: (
         "calibrate",
         "propagate-ranges",

@@ -27,6 +27,7 @@ A pass is a frozen dataclass, its fields are its options: `KeepFloat(ops=("softm
 PART_TITLES = {
     Part.FLOAT: "The float part of the default pipeline",
     Part.ABSORB: "For models whose quantization is operations (ONNX), before the quantizing part",
+    Part.SHARED_CODES: "In the profile `ort-default`, before the float part",
     Part.QUANTIZE: "The quantizing part",
     Part.TARGET: "The part for a target",
 }

@@ -81,6 +81,8 @@ def _reasons(module: Module, op: Op, hardware: HardwareSpec) -> Iterator[str]:
         yield from _code_rescale(module, op)
     elif isinstance(op, ops.SumFloat | ops.AvgPoolFloat | ops.RescaleFloat):
         yield from _exact_floats(module, op, hardware)
+    elif isinstance(op, ops.Conv2d | ops.Add | ops.Mul) and op.exact_floats:
+        yield from _exact_reals(module, op, hardware)
     elif isinstance(op, ops.Table | ops.SoftmaxTable):
         yield from _table(module, op)
     elif isinstance(op, TABLED) and any(constant_data(module, v) is None for v in op.operands[1:]):
@@ -152,6 +154,15 @@ def _exact_floats(
         yield "factors and offsets must be finite"
     element = floats[0].type.element if floats else F32
     if element not in hardware.ieee_floats:
+        yield f"the target does not compute in IEEE {element}"
+
+
+def _exact_reals(module: Module, op: ops.Conv2d | ops.Add | ops.Mul, hardware: HardwareSpec) -> Iterator[str]:
+    """Yield what stands against sums and products of real numbers that promise bits."""
+    if isinstance(op, ops.Conv2d) and constant_data(module, op.weight) is None:
+        yield "the weights of sums in an order must be constants"
+    element = op.result.type.element.expressed
+    if element.is_float and element not in hardware.ieee_floats:
         yield f"the target does not compute in IEEE {element}"
 
 

@@ -1,4 +1,4 @@
-"""Sums of products of binary32 numbers in an order that is part of their meaning, as blocked matrix products have it."""
+"""Sums of products of binary32 numbers in an order that is part of their meaning, as in blocked matrix products."""
 
 from __future__ import annotations
 

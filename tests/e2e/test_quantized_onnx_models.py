@@ -2,7 +2,8 @@
 
 Compared with ONNX Runtime's integer kernels, which it uses for uint8 by default and for int8 with the session option
 `session.qdqisint8allowed`. Its default session computes the int8 layers around residual connections in binary32: there
-the codes of some elements near ties differ, and what follows from them (docs/arithmetic-ort.md).
+the codes of some elements near ties differ, and what follows from them (docs/arithmetic-ort.md). The profile
+`ort-default` gives the bits of the default session.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def quantized(models: Path, data: Path, folder: Path, model: str, scheme: str, f
 
 
 @cache
-def artifact_of(path: Path, target: str) -> qcc.Artifact:
-    return qcc.compile(path, target=target)
+def artifact_of(path: Path, target: str, arithmetic: str | None = None) -> qcc.Artifact:
+    return qcc.compile(path, target=target, arithmetic=arithmetic)
 
 
 def outputs(path: Path, images: Array, int8: bool = True) -> Array:
@@ -121,11 +122,13 @@ def test_every_output_is_that_of_the_integer_kernels(
         assert report.approximate == ()
 
 
-def logits_model(path: Path, folder: Path) -> Path:
-    """Return the model without its softmax: its output is the quantized logits."""
+def logits_model(path: Path, folder: Path, softmax_stays: bool = True) -> Path:
+    """Return the model whose output is the quantized logits; a softmax that stays reads them too."""
     model = onnx.load(path)
     (softmax,) = [n for n in model.graph.node if n.op_type == "Softmax"]
     del model.graph.output[:]
+    if not softmax_stays:
+        del model.graph.node[list(model.graph.node).index(softmax) :]  # what stands behind reads it
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(softmax.input[0]))
     made = folder / "logits.onnx"
     onnx.save(model, made)
@@ -147,3 +150,26 @@ def test_against_the_default_session_few_logits_differ_by_more_than_a_step(
     assert far.mean() < 0.05
     assert np.mean(found.argmax(1) != default.argmax(1)) <= 0.003
     assert abs(np.mean(found.argmax(1) == labels) - np.mean(default.argmax(1) == labels)) <= 0.003
+
+
+@pytest.mark.parametrize(
+    ("model", "scheme", "count"),
+    [("resnet8_cifar10", "int8", 300), ("resnet8_cifar10", "int8-channel", 300), (LARGE, "int8-channel", 2)],
+)
+def test_every_output_is_that_of_the_default_session(
+    shared_models: Path, shared_data: Path, tmp_path: Path, model: str, scheme: str, count: int
+) -> None:
+    path = quantized(shared_models, shared_data, tmp_path, model, scheme, True)
+    path = path if model == LARGE else logits_model(path, tmp_path, softmax_stays=False)
+    images, _ = images_of(shared_data, model, "", count)
+    expected = outputs(path, images, int8=False)
+    if scheme == "int8-channel":
+        assert (expected != outputs(path, images)).any(), "the images tell the two sessions apart"
+    for target, few in ((X86, count), ("c", max(count // 10, 1))):
+        artifact = artifact_of(path, target, "ort-default")
+        np.testing.assert_array_equal(found_of(artifact, images[:few]), expected[:few])
+        if model != LARGE:
+            samples = example_samples(artifact.module.inputs, 2, 1)
+            report = verify(artifact.module, artifact.run_many, samples)
+            assert report.passed, str(report.difference)
+            assert report.approximate == ()

@@ -36,7 +36,7 @@ OPERATIONS: dict[str, tuple[type[Op], int, tuple[int, ...], dict[str, Any]]] = {
         {"shape": (1, 8, 8, 16), "scales": (1.0, 2.0, 2.0, 1.0), "mode": "linear", "coordinates": "half_pixel"},
     ),
 }
-FLOAT_ONLY = {("resize", "ort")}
+FLOAT_ONLY = {("resize", "ort"), ("resize", "ort-default")}
 """What a profile leaves in float."""
 
 

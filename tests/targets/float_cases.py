@@ -167,6 +167,33 @@ def sum_cases() -> Iterator[Case]:
         )
 
 
+def ordered_cases() -> Iterator[Case]:
+    """Sums in an order, and sums and products that keep every rounding: equal bits."""
+    settings: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+        ((7, 1, 1, 5), {"sum_block": 128}),
+        ((70, 3, 3, 5), {"sum_block": 16, "padding": (1, 1, 1, 1), "clamp": (0.0, 0.7)}),
+        ((3, 3, 2, 4), {"sum_block": 8, "strides": (2, 1), "dilation": (1, 2), "padding": (1, 0, 2, 1)}),
+        ((6, 3, 3, 2), {"sum_block": 7, "groups": 3, "padding": (0, 1, 1, 0)}),
+    ]
+    for shape, attributes in settings:
+        weight, bias = reals(*shape)[1], reals(shape[0])[1]
+
+        def convolution(b: Builder, x: Value, a: Any = attributes, w: Any = weight, c: Any = bias) -> Value:
+            y = b.emit(ops.Conv2d, x, b.constant(w), b.constant(c), **a)
+            return b.emit(ops.Quantize, y, to=UniformType(I8, (0.01,), (3,))) if w.shape[0] == 3 else y
+
+        yield real_case(convolution, reals(2, 6, 7, shape[3] * attributes.get("groups", 1)))
+    codes = [UniformType(I8, (0.1,), (-3,)), UniformType(I8, (0.0173,), (20,))]
+    given = [(TensorType((256, 256), t), np.arange(-128, 128).astype(np.int8)) for t in codes]
+    pair = [(given[0][0], np.repeat(given[0][1], 256).reshape(256, 256)), (given[1][0], np.tile(given[1][1], (256, 1)))]
+    for op in (ops.Add, ops.Mul):
+
+        def both(b: Builder, x: Value, y: Value, o: Any = op) -> Value:
+            return b.emit(o, b.emit(ops.Dequantize, x), b.emit(ops.Dequantize, y), exact=True)
+
+        yield real_case(both, *pair)
+
+
 def row_cases() -> Iterator[Case]:
     """Operations that look at each row as a whole: softmax and L2 normalization."""
     for axis in (-1, 1):
@@ -205,5 +232,6 @@ def real_case(build: Any, *inputs: tuple[TensorType, Array], **tolerance: float)
 
 def float_cases() -> list[Case]:
     """All of them."""
-    families = (function_cases, arithmetic_cases, conversion_cases, sum_cases, row_cases, movement_cases)
+    conversions = (conversion_cases, row_cases, movement_cases)
+    families = (function_cases, arithmetic_cases, *conversions, sum_cases, ordered_cases)
     return [one for family in families for one in family()]
