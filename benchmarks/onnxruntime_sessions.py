@@ -4,7 +4,8 @@
 
 `quantize_static` makes QDQ models of the shared float models: int8 and uint8, weights per tensor and per channel. For
 each it prints in how many images some logit is more than one step away between qcc, the session that may use integer
-kernels for int8 (`session.qdqisint8allowed`), and the default session with one and with four threads. Then it takes
+kernels for int8 (`session.qdqisint8allowed`), and the default session with one and with four threads, and in how many
+images the profile `ort-default` gives another logit than the default session with one thread. Then it takes
 the graph that the default session really runs, and counts the elements of its float32 convolutions that differ from
 `blocked_convolution`: fused multiply-adds in the order of the weights' memory, in blocks. See docs/arithmetic-ort.md.
 """
@@ -206,6 +207,8 @@ class Comparison:
             (found,) = artifact.run({"input": images}).values()
             one, four = (outputs(session(path, threads), images) for threads in (1, 4))
             integer = outputs(session(path, entries=INTEGER_KERNELS), images)
+            as_default = qcc.compile(path, target=target, arithmetic="ort-default")
+            (mirrored,) = as_default.run({"input": images}).values()
             step = artifact.manifest["outputs"][0]["scale"]
             far = [
                 int((np.rint(np.abs(a - b) / step).max(axis=1) > 1).sum())
@@ -214,6 +217,7 @@ class Comparison:
             channel = "channel" if self.per_channel else "tensor"
             print(f"{self.model}, {self.activations}, per {channel}, {len(images)} images with a logit > 1 step away:")
             print("  qcc–integer {}, qcc–default {}, integer–default {}, default 1–4 threads {}".format(*far))
+            print(f"  images in which ort-default is not the default session: {(mirrored != one).any(axis=1).sum()}")
             print(f"  default session: {float_layers(path, images[:SUMS_CHECKED], folder)}", flush=True)
 
 

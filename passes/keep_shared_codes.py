@@ -120,7 +120,7 @@ class _Codes:
 
     def keeps(self, op: Op) -> bool:
         """True where the session computes `op` on real numbers, and its bits are known."""
-        if any(v.type.element != F32 for v in (*op.operands, *op.results)):
+        if any(v.type.element != F32 for v in (*op.operands, *op.results)) or self._is_quantized(op):
             return False
         if isinstance(op, ops.Add | ops.Mul):
             return any(self._operand_stays(v, op) for v in op.operands) or self._result_stays(op)
@@ -130,16 +130,27 @@ class _Codes:
             return False
         return self._operand_stays(op.x, op) or self._result_stays(op)
 
-    def _operand_stays(self, value: Value, op: Op) -> bool:
-        """True where an operand of `op` is dequantized from codes that stay int8."""
+    def _is_quantized(self, op: Op) -> bool:
+        """True where `op` is the model's own integer operation (QLinearConv): its conversions are of the same node."""
+        sources = (self._source(v, op) for v in op.operands)
+        return any(isinstance(s, ops.Dequantize) and _same_node(s, op) for s in sources)
+
+    def _source(self, value: Value, op: Op) -> Op | None:
+        """Return what gives an operand of `op`, behind what the same node does to arrange it."""
         definition = self.module.definition(value)
         while _belongs(definition, op):
-            value = definition.operands[0]
-            definition = self.module.definition(value)
-        if isinstance(definition, ops.Dequantize):
-            return self._stay(definition.x)
+            definition = self.module.definition(definition.operands[0])
+        return definition
+
+    def _operand_stays(self, value: Value, op: Op) -> bool:
+        """True where an operand of `op` is dequantized from codes that stay int8."""
+        source = self._source(value, op)
+        if isinstance(source, ops.Dequantize):
+            return self._stay(source.x)
+        if source is None or not selects(source):
+            return False
         # The optimizer puts a pair of conversions behind what only moves codes: codes of their own.
-        return definition is not None and selects(definition) and self._moved(value) and self._readers(value) != 1
+        return self._moved(source.results[0]) and self._readers(source.results[0]) != 1
 
     def _moved(self, value: Value) -> bool:
         """True where a value consists of elements dequantized from int8 codes."""
@@ -177,8 +188,13 @@ class _Codes:
             if isinstance(user, ops.StorageCast):
                 count += self._code_readers(user.result)
             else:
-                count += self._readers(user.result) if isinstance(user, ops.Dequantize) else 2
+                count += self._real_readers(user) if isinstance(user, ops.Dequantize) else 2
         return count
+
+    def _real_readers(self, conversion: ops.Dequantize) -> int:
+        """Return how many read the real numbers of a conversion; 2 where it is part of an operation on codes."""
+        users = self.module.users.get(conversion.result.name, ())
+        return 2 if any(_same_node(user, conversion) for user in users) else self._readers(conversion.result)
 
     def _readers(self, value: Value) -> int:
         """Return how many operands of the model's nodes, and outputs, a value is."""
@@ -197,5 +213,8 @@ def _is_int8(codes: Value) -> bool:
 
 def _belongs(other: Op | None, op: Op) -> TypeGuard[Op]:
     """True where `other` only arranges elements for `op`, being of the same node of the model."""
-    moves = isinstance(other, ops.Transpose | ops.Reshape)
-    return moves and other is not None and bool(op.location.node) and other.location.node == op.location.node
+    return isinstance(other, ops.Transpose | ops.Reshape) and _same_node(other, op)
+
+
+def _same_node(one: Op, other: Op) -> bool:
+    return bool(one.location.node) and one.location.node == other.location.node

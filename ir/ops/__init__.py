@@ -1,9 +1,10 @@
 """The operations, one class each; `qcc ops` lists them."""
 
+from ..float_rounding import fused_multiply_add
 from .constant import Constant, Dequantize, Quantize, Requantize, StorageCast
 from .convolution import Conv2d, ConvTranspose2d, SlidingWindow, window_positions
 from .elementwise import Add, Binary, Clamp, Div, Maximum, Minimum, Mul, Pow, Sub
-from .float_arithmetic import AvgPoolFloat, SumFloat, fused_multiply_add
+from .float_arithmetic import AvgPoolFloat, SumFloat
 from .interpolation import Interpolate
 from .kernel_softmax import SoftmaxFixedPoint, SoftmaxFloatTable, SoftmaxInterpolated
 from .l2_normalization import LONGEST_NORM, L2Normalize, L2NormalizeFixedPoint

@@ -12,7 +12,15 @@ import qcc
 from qcc.frontends.onnx import import_model
 from qcc.ir import Array, Module
 from qcc.verification import outputs_behind_floats
-from tests.frontends.quantized_onnx import Graph, Parameters, evaluated, float_operations, integer_module, session
+from tests.frontends.quantized_onnx import (
+    MICROSOFT,
+    Graph,
+    Parameters,
+    evaluated,
+    float_operations,
+    integer_module,
+    session,
+)
 
 RNG = np.random.default_rng(19)
 X, Y, Z = Parameters(np.int8, 0.0271, 3), Parameters(np.int8, 0.31, -7), Parameters(np.int8, 0.043, 11)
@@ -118,6 +126,19 @@ def test_uint8_is_left_alone() -> None:
     p = Parameters(np.uint8, 0.05, 117)
     x = pair(g, g.input("x", (1, 4, 8, 8)), p)
     check(g.model(pair(g, g.node("Add", x, x), p)), [image(1, 4, 8, 8)], [])
+
+
+def test_integer_operations_of_the_model_stay_integer() -> None:
+    g = Graph()
+    codes = g.quantize(g.input("x", (1, 4, 8, 8)), X)
+    w = g.constant(RNG.integers(-127, 128, (6, 4, 3, 3)).astype(np.int8))
+    scale, zero = g.parameters(Parameters(np.int8, 0.0073))
+    y = g.node("QLinearConv", codes, *g.parameters(X), w, scale, zero, *g.parameters(Y))
+    total = g.node("QLinearAdd", codes, *g.parameters(X), codes, *g.parameters(X), *g.parameters(Z), domain=MICROSOFT)
+    # What else reads the codes works on real numbers.
+    product = pair(g, g.node("Mul", g.dequantize(codes, X), g.dequantize(total, Z)), Y)
+    model = g.model(g.dequantize(y, Y), product)
+    check(model, [image(1, 4, 8, 8) for _ in range(5)], ["mul"])
 
 
 def test_depthwise_and_single_channels_stay_integer() -> None:

@@ -36,7 +36,7 @@ def test_the_command_line_lists_the_profiles() -> None:
 
 
 def test_profiles_inherit_rules() -> None:
-    assert [profile_named(n).base for n in PROFILES] == ["", "", "tflm", "litert-ref", ""]
+    assert [profile_named(n).base for n in PROFILES] == ["", "", "tflm", "litert-ref", "", "ort"]
     move = ops.Reshape(operands=(), shape=(1, 4))
     assert profiles_with(move) == list(PROFILES)
     assert len({realization_of(move, n) for n in PROFILES}) == 1

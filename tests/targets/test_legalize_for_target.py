@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qcc.ir import I16, Module, PassError, Stage, TargetError, ops, parse_module, replace_op
+from qcc.ir import F32, I16, Module, PassError, ScalarType, Stage, TargetError, ops, parse_module, replace_op
 from qcc.passes import HardwareSpec, PassContext
 from qcc.targets import LegalizeForTarget, Target
 from tests.targets.integer_modules import NetBuilder, residual_net
@@ -98,6 +98,26 @@ def test_floats_that_no_code_computes_with(op: str, number: str, reason: str) ->
     }}""")
     with pytest.raises(TargetError, match=reason):
         LegalizeForTarget().run(module, context())
+
+
+@pytest.mark.parametrize(
+    ("floats", "weight", "reason"),
+    [
+        ((F32,), "input %w : tensor<1x1x1x1xf32>", "must be constants"),
+        ((), "%w = constant() {value = dense<[[[[1.0]]]]>} : tensor<1x1x1x1xf32>", "does not compute in IEEE f32"),
+    ],
+)
+def test_sums_in_an_order_that_no_code_keeps(floats: tuple[ScalarType, ...], weight: str, reason: str) -> None:
+    text = """module @m stage integer {
+      input %x : tensor<1x2x2x1xf32>
+      WEIGHT
+      %y = conv2d(%x, %w)ORDER : tensor<1x2x2x1xf32>
+      output %y as "y"
+    }""".replace("WEIGHT", weight)
+    without = PassContext(hardware=HardwareSpec(ieee_floats=floats))
+    with pytest.raises(TargetError, match=reason):
+        LegalizeForTarget().run(parse_module(text.replace("ORDER", " {sum_block = 8}")), without)
+    LegalizeForTarget().run(parse_module(text.replace("ORDER", "")), without)
 
 
 @pytest.mark.parametrize(
