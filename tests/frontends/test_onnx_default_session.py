@@ -150,7 +150,7 @@ def test_depthwise_and_single_channels_stay_integer() -> None:
     assert float_operations(module) == []
 
 
-@pytest.mark.parametrize("target", ["c", "x86_64-linux-gnu+avx2"])
+@pytest.mark.parametrize("target", ["c", pytest.param("x86_64-linux-gnu+avx2", marks=pytest.mark.slow)])
 def test_compiled_code_has_the_bits_too(target: str) -> None:
     model = residual(channels=True)
     artifact = qcc.compile(import_model(model, "m.onnx"), target=target, arithmetic="ort-default")
