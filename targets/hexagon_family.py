@@ -58,6 +58,9 @@ _CHECK = """\
     }}
 """
 
+_ANYWHERE = ("-fPIC", "-mlong-calls")
+"""Flags for the entry functions: a call reaches 8 MiB, and what is weak and not linked is at address 0."""
+
 _NOTE = """\
 Hexagon tells a program
 its version by the operating system alone. Define qcc_hexagon_version, and it is asked; else QuRT is, where the
@@ -98,7 +101,7 @@ class HexagonFamily(TargetFamily):
         chips = (f"-mcpu=hexagonv{min(int(version), 69)}",), ("-mcpu=hexagonv60",)
         zig_flags = ("-target", "hexagon-linux-musl", "-mcpu=hexagonv60")
         link = LinkRecipe(
-            compilers=(clang((*flags, "-fPIC"), *chips), zig(*zig_flags, "-fPIC")),
+            compilers=(clang((*flags, *_ANYWHERE), *chips), zig(*zig_flags, *_ANYWHERE)),
             linkers=(clang(flags, *chips), zig(*zig_flags)),
             sources=("linux_files.c",),
             start="hexagon_start.c",
